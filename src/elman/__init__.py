@@ -1,0 +1,21 @@
+"""elman: recurrent networks as easy to write as their equation, as fast as hand-written kernels."""
+
+from . import errors
+from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
+from .layers import Bidirectional, Layer, Recurrent, Stack
+
+from .version import __version__
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Bidirectional",
+    "Cell",
+    "Elman",
+    "GRUResetAfter",
+    "Jordan",
+    "Layer",
+    "Recurrent",
+    "Stack",
+    "errors",
+]

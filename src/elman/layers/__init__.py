@@ -1,0 +1,8 @@
+"""Layers: a cell unfolded through time, in stacks and in both directions."""
+
+from .bidirectional import Bidirectional
+from .layer import Layer
+from .recurrent import Recurrent
+from .stack import Stack
+
+__all__ = ["Bidirectional", "Layer", "Recurrent", "Stack"]

@@ -1,0 +1,176 @@
+"""The face that all layers share: whatever form a sequence comes in, it goes on as [T, B, I]."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from elman.errors import ArgumentError, ShapeError
+
+from . import lengths as rows
+from .packed import pack_like, unpack
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What is marked per row and step, all [T, B] and bool, or None.
+
+    Attributes:
+        lengths: [B] int64 on the device of x, the number of steps of each row.
+        live: True where the row has not ended.
+        reset: True where the row starts anew.
+        targets: what is fed in place of the own output [T, B, O] (teacher forcing).
+        emit: makes what is fed at the next step of what is given out now.
+        generator: source of the random numbers that the step draws.
+    """
+
+    lengths: Tensor | None = None
+    live: Tensor | None = None
+    reset: Tensor | None = None
+    targets: Tensor | None = None
+    emit: Any = None
+    generator: torch.Generator | None = None
+
+
+class Layer(nn.Module):
+    """Base of Recurrent, Stack and Bidirectional: one call for padded, packed, batch-first or absent input.
+
+    Args:
+        batch_first: sequences come and go as [B, T, ...] instead of [T, B, ...].
+    """
+
+    def __init__(self, batch_first: bool = False) -> None:
+        super().__init__()
+        self.batch_first = batch_first
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence | None = None,
+        state: Any = None,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        *,
+        present: Tensor | None = None,
+        targets: Tensor | None = None,
+        emit: Any = None,
+        steps: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Any, Any]:
+        """Run the layer over whole sequences.
+
+        Args:
+            x: the inputs [T, B, I] ([B, T, I] with batch_first), a PackedSequence, or None for a system
+                without input. With `steps`, [B, I]: the input of the first step; zeros come after.
+            state: the initial state [B, H], or a tuple; None for the initial state of the cell.
+            lengths: number of steps of each row [B], any integer type, any device, in any order; 0 is allowed.
+            reset: [T, B] bool, True where a row starts anew: the state that enters that step is the initial one.
+            present: [T, B] bool, False where the input is missing: the step runs without its input terms.
+            targets: [T, B, O], fed in place of the own output (teacher forcing): step t is fed targets[t-1].
+            emit: makes what is fed at the next step of what is given out now; the identity by default.
+            steps: T, where x is None or the input of the first step only.
+            generator: source of the random numbers that the step draws; torch's default generator if None.
+
+        Returns:
+            What is given out [T, B, O] (in the form in which x came; zeros where a row has ended), and the
+            state at each row's own end.
+
+        Raises:
+            ShapeError, ArgumentError: sizes or lengths that do not fit.
+        """
+        if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise ArgumentError("expected either a PackedSequence or `lengths`, got both: drop `lengths`.")
+            padded, own_lengths = unpack(x)
+            marks = self._marks(padded, own_lengths, reset, present, targets, emit, generator)
+            y, state = self.run(_only_present(padded, self._rows(present)), state, marks)
+            return pack_like(y, x), state
+        x, steps, batch = self._in_order(x, state, lengths, reset, targets, steps)
+        marks = self._marks(x, lengths, reset, present, targets, emit, generator, steps, batch)
+        y, state = self.run(_only_present(x, self._rows(present)), state, marks, steps, batch)
+        return (y.transpose(0, 1) if self.batch_first else y), state
+
+    def run(
+        self, x: Tensor | None, state: Any, marks: Marks, steps: int | None = None, batch: int | None = None
+    ) -> tuple[Tensor, Any]:
+        """Run over [T, B, I]; what each kind of layer defines."""
+        raise TypeError(f"{type(self).__name__} must define run(self, x, state, marks, steps, batch)")
+
+    def _rows(self, marked: Tensor | None) -> Tensor | None:
+        """What was marked per step, time first."""
+        return marked.transpose(0, 1) if marked is not None and self.batch_first else marked
+
+    def _in_order(
+        self, x: Tensor | None, state: Any, lengths: Any, reset: Any, targets: Any, steps: int | None
+    ) -> tuple[Tensor | None, int, int]:
+        """x as [T, B, I], T and B."""
+        if x is not None and steps is None:
+            if x.dim() < 3:
+                raise ShapeError(
+                    f"expected x [{'B, T' if self.batch_first else 'T, B'}, I], got {list(x.shape)}: "
+                    "add an axis for the batch (x.unsqueeze), or give `steps` with the input of the first step."
+                )
+            x = x.transpose(0, 1) if self.batch_first else x
+            return x, x.size(0), x.size(1)
+        if steps is None and targets is not None:
+            steps = targets.size(1 if self.batch_first else 0)
+        if steps is None or steps < 0:
+            raise ArgumentError(f"expected `steps` >= 0 for a system without input, got {steps}.")
+        if x is None:
+            return None, steps, self._batch_of(state, lengths, reset, targets)
+        if x.dim() < 2:
+            raise ShapeError(f"expected x [B, I], the input of the first step, got {list(x.shape)}.")
+        if steps == 0:
+            return x.new_zeros((0, *x.shape)), 0, x.size(0)
+        later = x.new_zeros((steps - 1, *x.shape))
+        return torch.cat([x.unsqueeze(0), later]), steps, x.size(0)
+
+    def _batch_of(self, state: Any, lengths: Any, reset: Any, targets: Any) -> int:
+        """B, read off whatever was given; 1 if nothing tells."""
+        while isinstance(state, tuple | list) and state:
+            state = state[0]
+        if isinstance(state, Tensor):
+            return state.size(0)
+        if lengths is not None:
+            return len(lengths)
+        for marked in (reset, targets):
+            if marked is not None:
+                return int(marked.size(0 if self.batch_first else 1))
+        return 1
+
+    def _marks(
+        self,
+        x: Tensor | None,
+        lengths: Any,
+        reset: Tensor | None,
+        present: Tensor | None,
+        targets: Tensor | None,
+        emit: Any,
+        generator: torch.Generator | None,
+        steps: int | None = None,
+        batch: int | None = None,
+    ) -> Marks:
+        """All marks, checked, time first, on one device."""
+        if x is not None:
+            steps, batch = x.size(0), x.size(1)
+        assert steps is not None and batch is not None
+        device = x.device if x is not None else next((p.device for p in self.parameters()), torch.device("cpu"))
+        marks = Marks(targets=self._rows(targets), emit=emit, generator=generator)
+        for name, marked in (("reset", reset), ("present", present)):
+            if marked is not None:
+                rows.check_marked(name, self._rows(marked), steps, batch)
+        if reset is not None:
+            marks = replace(marks, reset=self._rows(reset).to(device))  # type: ignore[union-attr]
+        if lengths is not None:
+            lengths = rows.check_lengths(lengths, steps, batch).to(device)
+            marks = replace(marks, lengths=lengths, live=rows.live_rows(lengths, steps))
+        return marks
+
+
+def _only_present(x: Tensor | None, present: Tensor | None) -> Tensor | None:
+    """x with zeros where it is missing, so that even NaN there does no harm."""
+    if x is None or present is None:
+        return x
+    there = present.to(x.device).reshape(present.shape + (1,) * (x.dim() - 2))
+    return torch.where(there, x, torch.zeros((), dtype=x.dtype, device=x.device))

@@ -1,0 +1,102 @@
+"""A cell, unfolded through time."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.cells import Cell
+from elman.compiler import Sequences, unroll
+from elman.errors import ArgumentError, ShapeError
+
+from . import lengths as rows
+from .layer import Layer, Marks
+
+
+class Recurrent(Layer):
+    """A cell, unfolded through time.
+
+    Args:
+        cell: the step; see `elman.Cell`.
+        batch_first: sequences come and go as [B, T, ...].
+        reverse: run from each row's last step to its first.
+
+    The state is a tensor for a cell with one state, else a tuple. Where a cell is fed its own output
+    (`feedback_size`), what was given out last is the last state, so that a sequence can go on later.
+    """
+
+    def __init__(self, cell: Cell, *, batch_first: bool = False, reverse: bool = False) -> None:
+        super().__init__(batch_first)
+        self.cell = cell
+        self.reverse = reverse
+
+    def run(
+        self, x: Tensor | None, state: Any, marks: Marks, steps: int | None = None, batch: int | None = None
+    ) -> tuple[Tensor, Any]:
+        """Run over [T, B, I]; see `Layer.forward`."""
+        if x is not None:
+            steps, batch = x.size(0), x.size(1)
+        assert steps is not None and batch is not None
+        states = self._states(state, batch)
+        if steps == 0:
+            raise ArgumentError("expected at least one step, got T = 0.")
+        x, reset, targets = (self._in_order_of_steps(s, marks) for s in (x, marks.reset, marks.targets))
+        given = Sequences(
+            steps=steps,
+            batch=batch,
+            x=rows.fill_ended(x, marks.lengths) if x is not None and marks.lengths is not None else x,
+            fed=None if targets is None else _shifted(targets, self._fed_first(targets, states), reset),
+            live=marks.live,
+            reset=reset,
+        )
+        if targets is None:
+            y, states = unroll(self.cell, given, states, emit=marks.emit, generator=marks.generator)
+        else:
+            y, inner = unroll(self.cell, given, states[:-1], generator=marks.generator)
+            states = (*inner, self._fed_last(targets, states[-1], marks))
+        return self._in_order_of_steps(y, marks), states[0] if len(states) == 1 else states
+
+    def extra_repr(self) -> str:
+        return f"batch_first={self.batch_first}, reverse={self.reverse}"
+
+    def _in_order_of_steps(self, x: Any, marks: Marks) -> Any:
+        """x turned round where the steps run backwards."""
+        return rows.reverse_rows(x, marks.lengths) if self.reverse and x is not None else x
+
+    def _states(self, state: Any, batch: int) -> tuple[Tensor, ...]:
+        """The initial states as a tuple, checked."""
+        initial = self.cell.initial_state(batch)
+        names = [f"state {number}" for number in range(len(initial))]
+        if self.cell.feedback_size is not None:
+            initial, names = (*initial, self.cell.start(batch)), [*names, "what is fed first"]
+        if state is None:
+            return initial
+        given = tuple(state) if isinstance(state, tuple | list) else (state,)
+        if len(given) != len(initial):
+            raise ShapeError(f"expected {len(initial)} states ({', '.join(names)}), got {len(given)}.")
+        for name, new, old in zip(names, given, initial, strict=True):
+            if new is not None and new.shape != old.shape:
+                raise ShapeError(f"{name}: expected {list(old.shape)}, got {list(new.shape)}.")
+        return tuple(old if new is None else new for new, old in zip(given, initial, strict=True))
+
+    def _fed_first(self, targets: Tensor, states: tuple[Tensor, ...]) -> Tensor:
+        if self.cell.feedback_size is None:
+            raise ArgumentError(
+                f"{type(self.cell).__name__} is fed nothing of its output, so `targets` cannot take its place: "
+                "drop `targets`, or set feedback_size and read `fed` in the step."
+            )
+        if targets.shape[1:] != states[-1].shape:
+            raise ShapeError(f"expected targets [T, B, O] = [T, {list(states[-1].shape)}], got {list(targets.shape)}.")
+        return states[-1]
+
+    def _fed_last(self, targets: Tensor, first: Tensor, marks: Marks) -> Tensor:
+        """What would be fed at the step after the last."""
+        return targets[-1] if marks.lengths is None else rows.at_end(targets, marks.lengths, first)
+
+
+def _shifted(targets: Tensor, first: Tensor, reset: Tensor | None) -> Tensor:
+    """What teacher forcing feeds at each step: the target of the step before."""
+    fed = torch.cat([first.unsqueeze(0), targets[:-1]])
+    if reset is None:
+        return fed
+    return torch.where(reset.reshape(reset.shape + (1,) * (fed.dim() - 2)), first, fed)
