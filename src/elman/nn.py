@@ -1,0 +1,289 @@
+"""The drop-in face for users of torch.nn: the same modules, run by elman's compiler.
+
+Each class is a subclass of its namesake in torch.nn. From there come the constructor, the names and the
+initialisation of the parameters, pickling and the checks of arguments; from elman come the steps and what
+runs them through time. Beyond torch, the layers take `lengths` and `reset`.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.stateless import _reparametrize_module
+
+from elman import cells
+from elman.cells import Cell
+from elman.compiler import Sequences, unroll
+from elman.errors import ArgumentError, ShapeError
+from elman.layers import lengths as rows
+from elman.layers.layer import Marks
+from elman.layers.packed import pack_like, unpack
+
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
+States = tuple[Tensor, ...]
+
+
+class _TorchCell(Cell):
+    """What makes a cell of torch.nn an elman cell: its two products, each with a bias of its own."""
+
+    hidden_size: int
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+
+    @property
+    def state_size(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (self.hidden_size,)
+
+    def U(self, x: Tensor) -> Tensor:
+        """The input's product [B, gates * H]."""
+        return F.linear(x, self.weight_ih, self.bias_ih)
+
+    def W(self, h: Tensor) -> Tensor:
+        """The state's product [B, gates * H]."""
+        return F.linear(h, self.weight_hh, self.bias_hh)
+
+
+class RNNCell(torch.nn.RNNCell, _TorchCell):  # type: ignore[misc]
+    """torch.nn.RNNCell, which is also an elman cell; its step is that of `elman.Elman`."""
+
+    step = cells.Elman.step  # type: ignore[assignment]
+
+    @property
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """The nonlinearity as a function."""
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise ArgumentError(f"expected nonlinearity 'tanh' or 'relu', got {self.nonlinearity!r}.")
+        return torch.tanh if self.nonlinearity == "tanh" else torch.relu
+
+
+class GRUCell(torch.nn.GRUCell, _TorchCell):  # type: ignore[misc]
+    """torch.nn.GRUCell, which is also an elman cell; its step is that of `elman.GRUResetAfter`."""
+
+    step = cells.GRUResetAfter.step  # type: ignore[assignment]
+
+
+class LSTMCell(torch.nn.LSTMCell, _TorchCell):  # type: ignore[misc]
+    """torch.nn.LSTMCell, which is also an elman cell; its step is that of `elman.LSTM`."""
+
+    step = cells.LSTM.step  # type: ignore[assignment]
+
+    @property
+    def state_size(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (self.hidden_size, self.hidden_size)
+
+
+class _ProjectedLSTMCell(LSTMCell):
+    """The cell of an LSTM whose h is projected to fewer numbers.
+
+        h(t) = W_hr (o tanh(c(t)))
+
+    Source: H. Sak, A. Senior, F. Beaufays, Long Short-Term Memory Based Recurrent Neural Network Architectures
+        for Large Vocabulary Speech Recognition, arXiv 1402.1128, 2014.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, proj_size: int, device: Any = None) -> None:
+        super().__init__(input_size, hidden_size, bias, device=device)
+        self.proj_size = proj_size
+        self.weight_hh = Parameter(torch.empty(4 * hidden_size, proj_size, device=device))
+        self.weight_hr = Parameter(torch.empty(proj_size, hidden_size, device=device))
+
+    @property
+    def state_size(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (self.proj_size, self.hidden_size)
+
+    def step(self, x: Tensor, h: Tensor, c: Tensor) -> States:  # type: ignore[override]
+        h, c = super().step(x, h, c)  # type: ignore[misc]
+        return F.linear(h, self.weight_hr), c
+
+
+@lru_cache(maxsize=256)
+def _cell(mode: str, input_size: int, hidden_size: int, bias: bool, proj_size: int) -> Cell:
+    """A cell without numbers in it: layers of the same sizes share it, and lend it their parameters."""
+    if mode == "LSTM" and proj_size:
+        return _ProjectedLSTMCell(input_size, hidden_size, bias, proj_size, device="meta")
+    if mode == "LSTM":
+        return LSTMCell(input_size, hidden_size, bias, device="meta")
+    if mode == "GRU":
+        return GRUCell(input_size, hidden_size, bias, device="meta")
+    return RNNCell(input_size, hidden_size, bias, mode.removeprefix("RNN_").lower(), device="meta")
+
+
+def _unroll(cell: Cell, given: Sequences, states: States, parameters: dict[str, Tensor]) -> tuple[Tensor, States]:
+    """Run a cell with other parameters than its own."""
+    with _reparametrize_module(cell, parameters):
+        return unroll(cell, given, states)
+
+
+class _Unrolled(torch.nn.RNNBase):
+    """A layer of torch.nn, unfolded through time by elman."""
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Any, Any]:
+        """Run the layer over whole sequences.
+
+        Args:
+            input: [T, B, I] ([B, T, I] with batch_first), [T, I] without a batch, or a PackedSequence.
+            hx: the initial state [L * D, B, H] (L levels, D directions; without a batch [L * D, H]), for an LSTM
+                the pair of h and c; zeros by default.
+            lengths: number of steps of each row [B], any integer type, any device, in any order; 0 is allowed.
+            reset: [T, B] bool ([B, T] with batch_first), True where a row starts anew from `hx`.
+
+        Returns:
+            What is given out [T, B, D * H] in the form of the input (zeros where a row has ended), and the state
+            at each row's own end, in the form of `hx`.
+
+        Raises:
+            ValueError, RuntimeError: sizes or dtypes that do not fit; the same types as in torch.nn.
+        """
+        self._update_flat_weights()
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, lengths, reset)
+        if input.dim() not in (2, 3):
+            raise ShapeError(
+                f"{type(self).__name__}: expected input [T, B, I] or [T, I], got {list(input.shape)}: "
+                f"{input.dim()} axes instead of 3 or 2."
+            )
+        states = None if hx is None else self._to_states(hx)
+        for state in states or ():
+            if state.dim() != input.dim():
+                raise ShapeError(
+                    f"{type(self).__name__}: expected hx with {input.dim()} axes, as many as the input, "
+                    f"got {list(state.shape)}."
+                )
+        if input.dim() == 3:
+            return self._forward_padded(input, states, lengths, reset)
+        batch_axis = 0 if self.batch_first else 1
+        states = None if states is None else tuple(s.unsqueeze(1) for s in states)
+        y, hx = self._forward_padded(input.unsqueeze(batch_axis), states, lengths, reset)
+        return y.squeeze(batch_axis), self._to_hx(tuple(s.squeeze(1) for s in self._to_states(hx)))
+
+    def flatten_parameters(self) -> None:
+        """Nothing: elman needs no particular place in memory for the weights."""
+
+    def _forward_padded(
+        self, input: Tensor, states: States | None, lengths: Any, reset: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        states = self._checked(states, input, None)
+        x, reset = (s.transpose(0, 1) if self.batch_first and s is not None else s for s in (input, reset))
+        assert x is not None
+        marks = _marks(x, lengths, reset)
+        if marks.live is not None:
+            # What stands after a row's end is never read: NaN there does no harm.
+            x = x.masked_fill(~marks.live.unsqueeze(-1), 0)
+        y, states = self._run(x, states, marks)
+        return (y.transpose(0, 1) if self.batch_first else y), self._to_hx(states)
+
+    def _forward_packed(self, packed: PackedSequence, hx: Any, lengths: Any, reset: Any) -> tuple[PackedSequence, Any]:
+        if lengths is not None:
+            raise ArgumentError("expected either a PackedSequence or `lengths`, got both: drop `lengths`.")
+        states = self._checked(None if hx is None else self._to_states(hx), packed.data, packed.batch_sizes)
+        x, lengths = unpack(packed)
+        reset = reset.transpose(0, 1) if self.batch_first and reset is not None else reset
+        y, states = self._run(x, states, _marks(x, lengths, reset), packed)
+        return pack_like(y, packed), self._to_hx(states)
+
+    def _run(
+        self, x: Tensor, states: States, marks: Marks, packed: PackedSequence | None = None
+    ) -> tuple[Tensor, States]:
+        """All levels, one above the other, over [T, B, I]."""
+        if x.size(0) == 0:
+            raise ShapeError(f"{type(self).__name__}: expected at least one step, got T = 0.")
+        directions = 2 if self.bidirectional else 1
+        starts, ends = list(zip(*(s.unbind(0) for s in states), strict=True)), []
+        for level in range(self.num_layers):
+            x = self._drop(x, packed) if level else x
+            outputs = []
+            for number in range(level * directions, (level + 1) * directions):
+                y, end = self._run_one(self._all_weights[number], x, starts[number], marks)
+                outputs.append(y)
+                ends.append(end)
+            x = outputs[0] if directions == 1 else torch.cat(outputs, dim=-1)
+        return x, tuple(torch.stack(s) for s in zip(*ends, strict=True))
+
+    def _run_one(self, names: list[str], x: Tensor, start: States, marks: Marks) -> tuple[Tensor, States]:
+        """One level in one direction; `names` are those of its parameters."""
+        parameters = {"_".join(name.split("_")[:2]): getattr(self, name) for name in names}
+
+        def turned(s: Any) -> Any:
+            return rows.reverse_rows(s, marks.lengths) if names[0].endswith("_reverse") and s is not None else s
+
+        given = Sequences(steps=x.size(0), batch=x.size(1), x=turned(x), live=marks.live, reset=turned(marks.reset))
+        cell = _cell(self.mode, x.size(-1), self.hidden_size, self.bias, self.proj_size)
+        y, end = _unroll(cell, given, start, parameters)
+        return turned(y), end
+
+    def _drop(self, y: Tensor, packed: PackedSequence | None) -> Tensor:
+        """What passes from one level to the next."""
+        if not (self.dropout and self.training):
+            return y
+        if packed is None:
+            return F.dropout(y, self.dropout)
+        # On the packed numbers, as torch does: the same seed draws the same mask.
+        return unpack(packed._replace(data=F.dropout(pack_like(y, packed).data, self.dropout)))[0]
+
+    def _checked(self, states: States | None, input: Tensor, batch_sizes: Tensor | None) -> States:
+        """The initial states, zeros by default, after torch's own checks."""
+        if states is None:
+            sizes = self._state_sizes(input, batch_sizes)
+            states = tuple(torch.zeros(size, dtype=input.dtype, device=input.device) for size in sizes)
+        self.check_forward_args(input, self._to_hx(states), batch_sizes)
+        return states
+
+    def _state_sizes(self, input: Tensor, batch_sizes: Tensor | None) -> list[tuple[int, ...]]:
+        return [self.get_expected_hidden_size(input, batch_sizes)]
+
+    def _to_states(self, hx: Any) -> States:
+        return (hx,)
+
+    def _to_hx(self, states: States) -> Any:
+        return states[0]
+
+
+class RNN(_Unrolled, torch.nn.RNN):  # type: ignore[misc]
+    """torch.nn.RNN, run by elman; see there for the arguments, and `forward` for `lengths` and `reset`."""
+
+
+class GRU(_Unrolled, torch.nn.GRU):  # type: ignore[misc]
+    """torch.nn.GRU, run by elman; see there for the arguments, and `forward` for `lengths` and `reset`."""
+
+
+class LSTM(_Unrolled, torch.nn.LSTM):  # type: ignore[misc]
+    """torch.nn.LSTM, run by elman; see there for the arguments, and `forward` for `lengths` and `reset`."""
+
+    def _state_sizes(self, input: Tensor, batch_sizes: Tensor | None) -> list[tuple[int, ...]]:
+        return [
+            self.get_expected_hidden_size(input, batch_sizes),
+            self.get_expected_cell_size(input, batch_sizes),
+        ]
+
+    def _to_states(self, hx: Any) -> States:
+        return tuple(hx)
+
+    def _to_hx(self, states: States) -> Any:
+        return states
+
+
+def _marks(x: Tensor, lengths: Any, reset: Tensor | None) -> Marks:
+    """Lengths and resets, checked, on the device of x [T, B, I]."""
+    steps, batch = x.size(0), x.size(1)
+    if reset is not None:
+        rows.check_marked("reset", reset, steps, batch)
+        reset = reset.to(x.device)
+    if lengths is None:
+        return Marks(reset=reset)
+    lengths = rows.check_lengths(lengths, steps, batch).to(x.device)
+    return Marks(lengths=lengths, live=rows.live_rows(lengths, steps), reset=reset)
