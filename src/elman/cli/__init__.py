@@ -1,0 +1,89 @@
+"""The command line: `elman <job> ...`; every body is a few lines over the public face."""
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from elman.errors import ElmanError, SetupError
+from elman.version import __version__
+
+from .doctor import doctor
+
+JOBS_NEED = ("lightning", "torchmetrics", "matplotlib")
+
+MANUAL = """
+Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
+
+Train a language model on text, have it write, measure it:
+
+\b
+    elman text fit book.txt --out book.elman
+    elman text sample book.elman --prompt "Once upon" --length 400
+    elman text score book.elman other.txt
+
+Look at what becomes of a step, stage by stage:
+
+\b
+    elman show gru --stage hoist
+    elman show mycell.py:MyCell --input-size 8 --hidden-size 16
+
+Every command answers to --help. Whatever goes wrong is said in one message; the exit code is then 2,
+and 130 after Ctrl-C.
+"""
+
+app = typer.Typer(
+    help=MANUAL,
+    rich_markup_mode=None,  # a manual page, not a box of boxes
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"elman {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
+
+
+app.command("doctor")(doctor)
+# Two rooms that are still being built.
+if find_spec("elman.cli.text"):
+    app.add_typer(import_module("elman.cli.text").app, name="text")
+if find_spec("elman.cli.show"):
+    app.command("show")(import_module("elman.cli.show").show)
+
+
+def main() -> None:
+    """Run the command line: an error of elman is one message on stderr and exit code 2, never a traceback."""
+    try:
+        app(prog_name="elman")
+    except ElmanError as error:
+        _leave(error)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in JOBS_NEED:
+            raise
+        _leave(SetupError(f"this job needs {missing}, which is not installed: pip install 'elman[jobs]'"))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _leave(error: ElmanError) -> None:
+    """Say what went wrong and leave with exit code 2."""
+    typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(str(error), err=True)
+    sys.exit(2)

@@ -1,0 +1,59 @@
+# make demo    a training run that you can watch, about two minutes after the installs
+# make test    everything that must hold: style, types, floors, all tests
+# make quick   the tests that are not slow, under 90 seconds
+# make check   style, types and floors alone
+# make golden  write the golden files anew; read the difference before you commit it
+# make bench   the figures of docs/log.md
+# make docs    the drawings of docs/
+# make setup   the environment (.venv); every target above calls it, it runs once
+# make clean   whatever these made, but for .venv
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+WORKERS ?= 2
+
+.PHONY: demo test quick check golden bench docs setup clean
+
+setup: $(READY)
+
+# torch alone and first: left to choose among several packages that ask for it, pip fetches more than one of its builds.
+$(READY): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11), "elman needs Python 3.11 or newer: make PYTHON=python3.11"'
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[jobs,dev]'
+	touch $(READY)
+
+demo: $(READY)
+	mkdir -p demo
+	$(BIN)/elman text fit --out demo/model.elman $(DEMO)
+	$(BIN)/elman text sample demo/model.elman --prompt "The " --length 400 --temperature 0.6 --seed 1
+	@echo
+	@echo "the model            demo/model.elman"
+	@echo "the learning curve   $(CURDIR)/demo/model.png"
+
+test: check
+	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+quick: $(READY)
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+
+golden: $(READY)
+	$(BIN)/python -m pytest -q --golden tests
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+docs: $(READY)
+	$(BIN)/python docs/drawings.py
+
+clean:
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
