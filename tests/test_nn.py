@@ -200,7 +200,7 @@ def test_reset_starts_anew(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_double_backward(kind):
     _, ours = pair(kind, dtype=torch.float64, num_layers=2, bidirectional=True)
-    leaves, hx = initial(ours, batch=2)
+    leaves, _ = initial(ours, batch=2)
     _, x = sequence(torch.float64, steps=2, batch=2)
 
     def run(x, *states):
