@@ -1,0 +1,196 @@
+"""The network in training: what Lightning calls at each window, and what is kept so that it can go on later."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from elman.errors import NumericsError
+
+from .history import History, Measure
+from .loss import Batches, Loss, detached
+from .settings import Settings
+from .standing import Standing, Tally, random_state, set_random_state
+
+ROWS = 200
+CONTENT = "elman"
+Save = Callable[[dict[str, Tensor], History], None]
+
+
+class Stopped(Exception):
+    """Not an error: after Ctrl-C the training stops where all that it needs to go on is on disk."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is to be trained on what, and where it is kept.
+
+    Attributes:
+        training: the training data.
+        validation: the validation data, or None.
+        settings: how to train.
+        measure: the figure that is shown.
+        facts: all that decides the numbers, as plain values.
+        side_file: where to keep what a resumption needs, or None.
+        save: writes the model file with the best weights so far.
+        save_every: least seconds between two writings of the side file within an epoch.
+        title: one line for the picture of the learning curve.
+    """
+
+    training: Batches
+    validation: Batches | None
+    settings: Settings
+    measure: Measure
+    facts: dict[str, Any]
+    side_file: Path | None
+    save: Save
+    save_every: float
+    title: str = ""
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.settings.epochs * len(self.training)
+
+
+class Learner(LightningModule):
+    """A network in training.
+
+    Args:
+        network: a `Trainable`.
+        work: what it is trained on.
+
+    A position is (epoch, window): `standing` holds it, and Lightning's own counters are never asked, so that
+    a training resumes at any window.
+    """
+
+    def __init__(self, network: nn.Module, work: Work) -> None:
+        super().__init__()
+        self.network = network
+        self.work = work
+        self.standing = Standing(History(work.measure))
+        self.checked = Tally()
+        self.check_state: Any = None
+        self.stop_asked = False
+        self.saved_at = time.monotonic()
+        self._random: dict[str, Tensor] | None = None
+
+    def windows(self) -> Iterator[tuple[int, Any]]:
+        """What is left of this epoch: the number of each window and the window."""
+        first = self.standing.window
+        yield from enumerate(self.work.training.starting_at(first), first)
+
+    def configure_optimizers(self) -> Any:
+        settings = self.work.settings
+        optimizer = settings.optimizer(self.network.parameters(), settings.learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: settings.schedule(min(step, self.work.steps - 1), self.work.steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        if self._random is not None:
+            set_random_state(self._random, self.device)
+        elif self.work.side_file is not None:
+            self._keep()  # from here on a training that is killed can be told from one that never began
+
+    def training_step(self, batch: tuple[int, Any]) -> Tensor:
+        number, window = batch
+        standing = self.standing
+        loss = self._loss(window, None if number == 0 else standing.state)
+        standing.state = detached(loss.state)
+        standing.tally.add(loss)
+        standing.size += loss.size
+        return loss.total / loss.count
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.work.settings.clip)
+        if not torch.isfinite(norm):
+            raise NumericsError(self._told("gradient", float(norm)))
+
+    def on_train_batch_end(self, outputs: Any, batch: tuple[int, Any], batch_idx: int) -> None:
+        standing = self.standing
+        standing.step += 1
+        standing.window = batch[0] + 1
+        if standing.window == len(self.work.training):
+            return  # the validation is still to come: what is kept is kept after it
+        if standing.step % max(1, self.work.steps // ROWS) == 0:
+            standing.close_row(None, standing.epoch + standing.window / len(self.work.training), self.learning_rate)
+        if self.stop_asked or time.monotonic() - self.saved_at >= self.work.save_every:
+            self._keep()
+        if self.stop_asked:
+            raise Stopped
+
+    def on_validation_epoch_start(self) -> None:
+        self.check_state, self.checked = None, Tally()
+
+    def validation_step(self, batch: Any) -> None:
+        loss = self._loss(batch, self.check_state)
+        self.check_state = loss.state
+        self.checked.add(loss)
+
+    def on_train_epoch_end(self) -> None:
+        standing = self.standing
+        standing.epoch, standing.window, standing.state = standing.epoch + 1, 0, None
+        validation = self.work.measure.of(self.checked.total, self.checked.size) if self.work.validation else None
+        row = standing.close_row(validation, standing.epoch, self.learning_rate)
+        if validation is None or standing.history.best == row:
+            standing.best = weights_of(self.network)
+            self.work.save(standing.best, standing.history)
+        if standing.epoch == self.work.settings.epochs:
+            return
+        if standing.history.epochs_since_best >= self.work.settings.patience:
+            self.trainer.should_stop = True
+            return
+        self._keep()
+        if self.stop_asked:
+            raise Stopped
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CONTENT] = {
+            "facts": self.work.facts,
+            "standing": self.standing.values(),
+            "random": random_state(self.device),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        content = checkpoint[CONTENT]
+        self.standing = Standing.from_values(content["standing"], self.device)
+        self._random = content["random"]
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the step that comes next."""
+        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def _loss(self, batch: Any, state: Any) -> Loss:
+        loss: Loss = self.network.loss(batch, state)  # type: ignore[operator]
+        if not torch.isfinite(loss.total):
+            raise NumericsError(self._told("loss", loss.total.item()))
+        return loss
+
+    def _told(self, what: str, value: float) -> str:
+        standing = self.standing
+        when = "validation after step" if self.trainer.validating else "step"
+        number = standing.step + (0 if self.trainer.validating else 1)
+        return (
+            f"the {what} became {value} at {when} {number:,} (epoch {standing.epoch + 1}): training stopped. "
+            f"Try a smaller learning rate (now {self.learning_rate:.2g} at this step) or a smaller clip "
+            f"({self.work.settings.clip:g})."
+        )
+
+    def _keep(self) -> None:
+        """Write the side file; nothing is drawn and nothing changes, so when it happens does not matter."""
+        if self.work.side_file is not None:
+            self.trainer.save_checkpoint(self.work.side_file)
+        self.saved_at = time.monotonic()
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of all weights, on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}

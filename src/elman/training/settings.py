@@ -1,0 +1,98 @@
+"""How to train: what a training depends on beside its network and its data."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from elman.errors import ArgumentError, SetupError
+
+from .schedule import Schedule, warmup_cosine
+
+MakeOptimizer = Callable[[Iterable[Any], float], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: most passes over the training data.
+        learning_rate: the largest learning rate.
+        clip: largest norm of the whole gradient; a longer one is shortened to it.
+        patience: epochs without a better validation after which training stops.
+        seed: of everything that is drawn: weights, dropout.
+        optimizer: makes the optimiser of (parameters, learning rate).
+        schedule: factor on the learning rate for (steps taken, steps in all).
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        threads: threads of the CPU, or None to leave them as they are.
+    """
+
+    epochs: int = 20
+    learning_rate: float = 2e-3
+    clip: float = 1.0
+    patience: int = 5
+    seed: int = 0
+    optimizer: MakeOptimizer = torch.optim.Adam  # type: ignore[assignment]
+    schedule: Schedule = warmup_cosine
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least("epochs", self.epochs, 1)
+        at_least("patience", self.patience, 1)
+        above("learning_rate", self.learning_rate, 0)
+        above("clip", self.clip, 0)
+        if self.threads is not None:
+            at_least("threads", self.threads, 1)
+
+    def facts(self) -> dict[str, Any]:
+        """All that decides the numbers of a training, as plain values, to tell whether two trainings are one."""
+        return {
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "clip": self.clip,
+            "patience": self.patience,
+            "seed": self.seed,
+            "optimizer": _name_of(self.optimizer),
+            "schedule": _name_of(self.schedule),
+            "device": find_device(self.device).type,
+            "threads": self.threads or torch.get_num_threads(),
+        }
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Raise ArgumentError unless value >= least (NaN is not)."""
+    if not value >= least:
+        raise ArgumentError(f"expected {name} >= {least}, got {value}.")
+
+
+def above(name: str, value: float, bound: float) -> None:
+    """Raise ArgumentError unless value > bound (NaN is not)."""
+    if not value > bound:
+        raise ArgumentError(f"expected {name} > {bound}, got {value}.")
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name; "auto" is the first GPU if there is one, else the CPU.
+
+    Raises:
+        ArgumentError: no such kind of device.
+        SetupError: CUDA is asked for and not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise ArgumentError(f"expected the device to be auto, cpu, cuda or cuda:N, got {name!r}.")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise SetupError(
+            f"expected {name}, but torch {torch.__version__} sees {torch.cuda.device_count()} GPUs: "
+            "use --device cpu, or install a torch that is built for CUDA."
+        )
+    return torch.device(name)
+
+
+def _name_of(function: Any) -> str:
+    return getattr(function, "__qualname__", type(function).__qualname__)
