@@ -1,0 +1,23 @@
+"""From a step to a loop, from the loop to the loop of its gradient, and out of both whatever need not wait."""
+
+from .bptt import Backward, bptt
+from .gradient import VJP, backward
+from .hoist import Stages, hoist
+from .loop import Binding, Carry, Loop, Step, unfold
+from .show import show_loop, show_stages
+
+__all__ = [
+    "VJP",
+    "Backward",
+    "Binding",
+    "Carry",
+    "Loop",
+    "Stages",
+    "Step",
+    "backward",
+    "bptt",
+    "hoist",
+    "show_loop",
+    "show_stages",
+    "unfold",
+]

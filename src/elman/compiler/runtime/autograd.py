@@ -1,0 +1,107 @@
+"""Programs as one differentiable function of torch."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .compiled import Compiled
+from .python import Tensors
+
+
+class Unrolled(torch.autograd.Function):
+    """A loop whose gradient is the loop that the compiler derived.
+
+    The gradient of the gradient (`create_graph=True`) is taken of the reference program, by torch's own autograd.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, compiled: Compiled, names: tuple[str, ...], steps: int, batch: int, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Run the loop, keep what the gradient needs.
+
+        Args:
+            ctx: torch's context.
+            compiled: the programs.
+            names: of the sequences and invariants; the tensors after them are the states.
+            steps: T.
+            batch: B.
+            tensors: sequences, invariants, states.
+        """
+        given, states = split(names, tensors)
+        results, ends = compiled.run(compiled.forward_kept, given, states, steps, batch)
+        kept = [results.pop(name) for name in compiled.kept_names]
+        ctx.compiled, ctx.names, ctx.steps, ctx.batch, ctx.outputs = compiled, names, steps, batch, tuple(results)
+        ctx.inputs = len(tensors)
+        ctx.save_for_backward(*tensors, *kept)
+        ctx.set_materialize_grads(False)
+        return (*results.values(), *ends)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
+        """Run the loop of the gradient."""
+        inputs = ctx.saved_tensors[: ctx.inputs]
+        wanted = ctx.needs_input_grad[4:]
+        if torch.is_grad_enabled():
+            return (None, None, None, None, *_twice(ctx, inputs, cotangents, wanted))
+        kept = dict(zip(ctx.compiled.kept_names, ctx.saved_tensors[ctx.inputs :], strict=True))
+        gradients = gradient(ctx.compiled, ctx.names, inputs, kept, cotangents, ctx.steps, ctx.batch)
+        return (None, None, None, None, *(g if w else None for g, w in zip(gradients, wanted, strict=True)))
+
+
+def split(names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> tuple[Tensors, tuple[Tensor, ...]]:
+    """Named tensors, and the states after them."""
+    return dict(zip(names, tensors, strict=False)), tuple(tensors[len(names) :])
+
+
+def gradient(
+    compiled: Compiled,
+    names: tuple[str, ...],
+    inputs: tuple[Tensor, ...],
+    kept: Tensors,
+    cotangents: tuple[Tensor | None, ...],
+    steps: int,
+    batch: int,
+) -> list[Tensor | None]:
+    """The cotangent of each input, by the loop of the gradient."""
+    given, states = split(names, inputs)
+    if compiled.binding.reset:
+        given = given | {f"{s.value}[0]": v for s, v in zip(compiled.step.states, states, strict=True)}
+    device = inputs[0].device
+    each = [(name, node) for name, node in compiled.loop.each.items()]
+    coming: Tensors = {}
+    for (name, node), g in zip(each, cotangents, strict=False):
+        size = (steps, *(batch if s == "B" else s for s in node.shape))
+        coming[f"d {name}"] = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device) if g is None else g
+    entering = tuple(
+        torch.zeros_like(states[number]) if g is None else g
+        for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
+    )
+    back, firsts = compiled.backward({**given, **kept, **coming}, entering, steps, batch, device)
+    found: list[Tensor | None] = [back.get(f"d {name}") for name in names]
+    by_state = dict(zip(compiled.carried, firsts, strict=True))
+    for number, state in enumerate(compiled.step.states):
+        found.append(_sum(by_state.get(number), back.get(f"d {state.value}[0]")))
+    return found
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a + b
+
+
+def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None, ...], wanted: Any) -> list[Any]:
+    """The cotangents of the inputs as functions that can be differentiated again.
+
+    The inputs stand under new names, so that a path from one to another outside of this loop is not followed.
+    """
+    aliases = [t.view_as(t) if t.is_floating_point() else t for t in inputs]
+    given, states = split(ctx.names, tuple(aliases))
+    results, ends = ctx.compiled.run(ctx.compiled.forward, given, states, ctx.steps, ctx.batch)
+    pairs = [(o, g) for o, g in zip((*results.values(), *ends), cotangents, strict=True) if g is not None and o.requires_grad]
+    sources = [alias for alias, w in zip(aliases, wanted, strict=True) if w]
+    if not pairs:
+        return [None] * len(inputs)
+    outputs, coming = zip(*pairs, strict=True)
+    found = iter(torch.autograd.grad(outputs, sources, coming, create_graph=True, allow_unused=True))
+    return [next(found) if w else None for w in wanted]

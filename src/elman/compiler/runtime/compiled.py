@@ -1,0 +1,110 @@
+"""A step bound to a call: the loop, its gradient, and the programs that run them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.compiler.graph import Node
+from elman.compiler.trace import Traced
+from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
+
+from .python import Program, Tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """All stages of a traced step under a binding; each is made when it is first wanted.
+
+    Attributes:
+        traced: the step as a graph.
+        binding: what the call binds.
+    """
+
+    traced: Traced
+    binding: Binding
+
+    @cached_property
+    def step(self) -> Step:
+        """The nodes of the step by their part in the loop."""
+        t, own = self.traced, self.binding.own_feedback
+        fed = () if t.fed is None else (t.fed,)
+        given = () if own else fed
+        sequences = (*(() if t.x is None else (t.x,)), *given, *t.draws)
+        return Step(sequences, t.states, t.leaving, (*t.parameters.values(), *t.captured), t.y)
+
+    @cached_property
+    def loop(self) -> Loop:
+        """The step, unfolded."""
+        return unfold(self.step, self.binding)
+
+    @cached_property
+    def gradient(self) -> Backward:
+        """The loop of the gradient."""
+        return bptt(self.loop)
+
+    @cached_property
+    def stages(self) -> Stages:
+        """The loop, hoisted; nothing is kept for a gradient."""
+        return hoist(self.loop)
+
+    @cached_property
+    def training_stages(self) -> Stages:
+        """The loop, hoisted; what the gradient needs is kept."""
+        return hoist(self.loop, {name: node for name, node in self.gradient.kept.items() if not self._is_input(node)})
+
+    @cached_property
+    def gradient_stages(self) -> Stages:
+        """The loop of the gradient, hoisted."""
+        return hoist(self.gradient.loop, finish=self.gradient.finish)
+
+    @cached_property
+    def forward(self) -> Program:
+        """Runs the loop."""
+        return Program(self.stages)
+
+    @cached_property
+    def forward_kept(self) -> Program:
+        """Runs the loop and keeps what the gradient needs."""
+        return Program(self.training_stages)
+
+    @cached_property
+    def backward(self) -> Program:
+        """Runs the loop of the gradient."""
+        return Program(self.gradient_stages)
+
+    @cached_property
+    def kept_names(self) -> tuple[str, ...]:
+        """What the forward loop hands to the gradient, beside its own inputs."""
+        return tuple(name for name, node in self.gradient.kept.items() if not self._is_input(node))
+
+    def _is_input(self, node: Node) -> bool:
+        return node in self.loop.sequences or node in self.loop.invariants
+
+    @cached_property
+    def carried(self) -> tuple[int, ...]:
+        """Which states are carried; the others are looked up at the end."""
+        entering = [carry.entering for carry in self.loop.carries]
+        return tuple(number for number, state in enumerate(self.step.states) if state in entering)
+
+    def run(
+        self, program: Program, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int
+    ) -> tuple[Tensors, tuple[Tensor, ...]]:
+        """Run the loop from states to states; states that are not carried are returned at each step, by name."""
+        device = states[0].device if states else next(iter(given.values())).device
+        if self.binding.reset:
+            given = given | {f"{s.value}[0]": v for s, v in zip(self.step.states, states, strict=True)}
+        return program(given, tuple(states[number] for number in self.carried), steps, batch, device)
+
+    def drawn(self, steps: int, batch: int, device: Any, generator: torch.Generator | None) -> Tensors:
+        """The random inputs of all steps."""
+        numbers = {}
+        for node, draw in self.traced.draws.items():
+            size = (steps, *(batch if s == "B" else s for s in draw.shape))
+            make = torch.rand if draw.kind == "uniform" else torch.randn
+            options: Mapping[str, Any] = {"dtype": getattr(torch, draw.dtype), "device": device, "generator": generator}
+            numbers[str(node.value)] = make(size, **options)
+        return numbers

@@ -1,0 +1,115 @@
+"""The table from our operations to torch: each row gives an expression in Python.
+
+A row reads the node and the names of its inputs. Sizes T and B are the variables `T` and `B`.
+"""
+
+from collections.abc import Callable, Sequence
+
+from elman.axes import Shape
+from elman.compiler.graph import Node
+
+Row = Callable[[Node, Sequence[str]], str]
+
+
+def _call(function: str) -> Row:
+    return lambda node, args: f"{function}({', '.join(args)})"
+
+
+def _infix(sign: str) -> Row:
+    return lambda node, args: f"{args[0]} {sign} {args[1]}"
+
+
+def sizes(shape: Shape) -> str:
+    """A shape as a tuple in Python."""
+    return "(" + "".join(f"{size}, " for size in shape) + ")"
+
+
+def _extreme(function: str, bound: str) -> Row:
+    """maximum or minimum; against a number, clamp is the one that takes it."""
+
+    def row(node: Node, args: Sequence[str]) -> str:
+        numbers = [i.op == "const" for i in node.inputs]
+        if any(numbers):
+            tensor, number = (args[1], args[0]) if numbers[0] else (args[0], args[1])
+            return f"torch.clamp({tensor}, {bound}={number})"
+        return f"torch.{function}({', '.join(args)})"
+
+    return row
+
+
+def _einsum(node: Node, args: Sequence[str]) -> str:
+    """The fastest call for a formula: one matrix product where the formula is one."""
+    a, b = node.value.split("->")[0].split(",")
+    result = node.value.split("->")[1]
+    if len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]:
+        return f"linear({args[0]}, {args[1]})"
+    if len(b) == 2 and result[:-1] == a[:-1] and b == a[-1] + result[-1]:
+        return f"{args[0]} @ {args[1]}"
+    common = len(a) - 1
+    if common > 0 and len(b) == len(a) and a[:common] == b[:common] and result == a[-1] + b[-1]:
+        return f"rows({args[0]}).t() @ rows({args[1]})"
+    return f"torch.einsum('{node.value}', {', '.join(args)})"
+
+
+def _where(node: Node, args: Sequence[str]) -> str:
+    return f"torch.where({args[0]}, {_number(node, args, 1)}, {_number(node, args, 2)})"
+
+
+def _number(node: Node, args: Sequence[str], place: int) -> str:
+    """Two numbers in one torch.where lose the dtype; then one becomes a tensor."""
+    if place == 1 and all(source.op == "const" for source in node.inputs[1:]):
+        return f"torch.tensor({args[1]}, dtype=torch.{node.dtype}, device={args[0]}.device)"
+    return args[place]
+
+
+def _expand(node: Node, args: Sequence[str]) -> str:
+    if node.inputs[0].op == "const":
+        return f"torch.full({sizes(node.shape)}, {args[0]}, dtype=torch.{node.dtype}, device=device)"
+    return f"{args[0]}.expand({sizes(node.shape)})"
+
+
+def _slice(node: Node, args: Sequence[str]) -> str:
+    axis, start, stop = node.value
+    return f"{args[0]}.narrow({axis}, {start}, {stop - start})"
+
+
+def _pad(node: Node, args: Sequence[str]) -> str:
+    axis, before, after = node.value
+    others = (0, 0) * (len(node.shape) - 1 - axis)
+    return f"pad({args[0]}, {(*others, before, after)})"
+
+
+def _reduction(method: str) -> Row:
+    return lambda node, args: f"{args[0]}.{method}({node.value})"
+
+
+TORCH: dict[str, Row] = {
+    "neg": lambda node, args: f"-{args[0]}",
+    **{op: _call(f"torch.{op}") for op in ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sqrt", "abs", "sign")},
+    **{op: _call(f"torch.{op}") for op in ("floor", "sin", "cos", "erf")},
+    "detach": lambda node, args: f"{args[0]}.detach()",
+    "cast": lambda node, args: f"{args[0]}.to(torch.{node.dtype})",
+    "add": _infix("+"),
+    "sub": _infix("-"),
+    "mul": _infix("*"),
+    "div": _infix("/"),
+    "pow": _infix("**"),
+    "maximum": _extreme("maximum", "min"),
+    "minimum": _extreme("minimum", "max"),
+    "lt": _infix("<"),
+    "le": _infix("<="),
+    "eq": _infix("=="),
+    "and": _infix("&"),
+    "or": _infix("|"),
+    "not": lambda node, args: f"~{args[0]}",
+    "where": _where,
+    "einsum": _einsum,
+    "sum": _reduction("sum"),
+    "amax": _reduction("amax"),
+    "reshape": lambda node, args: f"{args[0]}.reshape({sizes(node.shape)})",
+    "permute": lambda node, args: f"{args[0]}.permute({node.value})",
+    "expand": _expand,
+    "slice": _slice,
+    "pad": _pad,
+    "concat": lambda node, args: f"torch.cat([{', '.join(args)}], {node.value})",
+}

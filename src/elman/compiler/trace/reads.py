@@ -1,0 +1,76 @@
+"""Which plain Python attributes a step read, so that a changed one leads to a new trace and never to a stale number."""
+
+import contextlib
+import enum
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
+_DEPTH = 4
+
+
+class Reads:
+    """Attributes by module and name, and what they were when they were read."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
+
+    def record(self, path: str, name: str, value: Any) -> None:
+        """Remember that `name` of the module at `path` was read."""
+        if (path, name) not in self._seen:
+            self._seen[path, name] = (freeze(value), value)  # the value is kept, so that no id is used twice
+
+    def hold(self, root: nn.Module) -> bool:
+        """Whether every attribute is still what it was."""
+        for (path, name), (frozen, _) in self._seen.items():
+            module = root.get_submodule(path)
+            if freeze(getattr(module, name, None)) != frozen:
+                return False
+        return True
+
+
+def freeze(value: Any, depth: int = _DEPTH) -> Any:
+    """A value that compares equal as long as what a step can read from the original is the same."""
+    if isinstance(value, float) and value != value:
+        return "nan"
+    if isinstance(value, _PLAIN):
+        return (type(value), value)
+    if depth == 0 or isinstance(value, torch.Tensor | types.FunctionType | types.BuiltinFunctionType | type):
+        return ("same object", id(value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return (type(value), tuple(freeze(item, depth - 1) for item in value))
+    if isinstance(value, dict):
+        return (dict, tuple((freeze(key, 0), freeze(item, depth - 1)) for key, item in value.items()))
+    if hasattr(value, "__dict__") and not isinstance(value, nn.Module | types.ModuleType):
+        return (type(value), freeze(vars(value), depth - 1))
+    return ("same object", id(value))
+
+
+@contextlib.contextmanager
+def recording(root: nn.Module, reads: Reads) -> Iterator[None]:
+    """While this lasts, what `root` and its submodules are asked for by name is recorded."""
+    modules = [(path, module, type(module)) for path, module in root.named_modules()]
+    try:
+        for path, module, kind in modules:
+            module.__class__ = _recorder(kind, path, reads)
+        yield
+    finally:
+        for _, module, kind in modules:
+            module.__class__ = kind
+
+
+def _recorder(kind: type[nn.Module], path: str, reads: Reads) -> type[nn.Module]:
+    """A subclass that records; it goes by the name of its base."""
+
+    def __getattribute__(self: nn.Module, name: str) -> Any:
+        value = kind.__getattribute__(self, name)
+        if not name.startswith("_") and not isinstance(value, types.MethodType):
+            reads.record(path, name, value)
+        return value
+
+    namespace = {"__getattribute__": __getattribute__, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (kind,), namespace)

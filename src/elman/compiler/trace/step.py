@@ -1,0 +1,158 @@
+"""Reading a step: run it twice on tensors without numbers, keep the graph if both agree."""
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elman.compiler.graph import Graph, Node, show_graph, verify
+from elman.errors import ElmanError, ShapeError, TraceError
+
+from .random import Draw
+from .reads import Reads, recording
+from .tracer import Products, Tracer
+
+_LOCK = threading.Lock()  # a traced module stands under other parameters for a moment
+_PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061)
+
+Size = tuple[int, ...]
+OneStep = Callable[..., tuple[tuple[Tensor, ...], Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A step as a graph.
+
+    Attributes:
+        graph: inputs `x`, `fed`, the states, the parameters by name; outputs the next states, marked ', and `y`.
+        x, fed, states, parameters: the input nodes by their part; None or empty where there is none.
+        leaving: the nodes of the next states.
+        y: the node of what is given out.
+        captured: tensors that the step took from elsewhere, by input.
+        draws: random inputs, by input.
+        reads: the attributes that the step read.
+    """
+
+    graph: Graph
+    x: Node | None
+    fed: Node | None
+    states: tuple[Node, ...]
+    parameters: dict[str, Node]
+    leaving: tuple[Node, ...]
+    y: Node
+    captured: dict[Node, Tensor] = field(default_factory=dict)
+    draws: dict[Node, Draw] = field(default_factory=dict)
+    reads: Reads = field(default_factory=Reads)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a trace is made for: sizes without B, and dtypes, of x, fed and the states."""
+
+    x: tuple[Size, torch.dtype] | None
+    fed: tuple[Size, torch.dtype] | None
+    states: tuple[tuple[Size, torch.dtype], ...]
+
+
+def trace_step(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor]) -> Traced:
+    """Read a step into a graph.
+
+    Args:
+        cell: the module that the step belongs to.
+        one_step: `one_step(cell, x, fed, states)` gives the next states and what is given out.
+        sizes: of x, fed and the states.
+        parameters: parameters and buffers of the cell by name; only their sizes and dtypes are used.
+
+    Raises:
+        TraceError: something that the table of operations does not hold; it names the operation and the line.
+        ShapeError, DtypeError: operands that do not fit, with the line of the step.
+    """
+    taken = {size for tensor in parameters.values() for size in tensor.shape}
+    primes = [prime for prime in _PRIMES if prime not in taken]
+    with _LOCK:
+        first = _trace(cell, one_step, sizes, parameters, primes[0])
+        second = _trace(cell, one_step, sizes, parameters, primes[1])
+    if show_graph(first.graph) != show_graph(second.graph):
+        raise TraceError("the step computes with the size of the batch: a row may not know how many others there are")
+    return first
+
+
+def _trace(
+    cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor], batch: int
+) -> Traced:
+    """One run of the step on tensors without numbers."""
+    tracer, reads = Tracer(batch), Reads()
+    given = {name: tracer.input(name, tuple(p.shape), p.dtype, batched=False) for name, p in parameters.items()}
+    x = None if sizes.x is None else tracer.input("x", *sizes.x, batched=True)
+    fed = None if sizes.fed is None else tracer.input("fed", *sizes.fed, batched=True)
+    names = state_names(cell, len(sizes.states))
+    states = tuple(tracer.input(name, *size, batched=True) for name, size in zip(names, sizes.states, strict=True))
+    with recording(cell, reads), torch.enable_grad(), Products(tracer), tracer:
+        leaving, y = _run(cell, one_step, given, (x, fed, states))
+    nodes = [tracer.node(state) for state in leaving]
+    for node, tensor in zip(nodes, sizes.states, strict=True):
+        if not node.shape or node.shape[0] != "B":
+            raise ShapeError(f"expected a next state [B, ...], got {node.shape} for {tensor[0]}")
+    inputs = tuple(tracer.node(t) for t in (x, fed, *states, *given.values()) if t is not None)
+    drawn = {draw.name: draw for draw in tracer.draws}
+    outputs = {f"{name}'": node for name, node in zip(names, nodes, strict=True)} | {"y": tracer.node(y)}
+    leaves = [n for n in Graph((), outputs).nodes if n.op == "input" and n not in inputs]
+    return Traced(
+        graph=verify(Graph((*inputs, *leaves), outputs)),
+        x=None if x is None else tracer.node(x),
+        fed=None if fed is None else tracer.node(fed),
+        states=tuple(tracer.node(state) for state in states),
+        parameters={name: tracer.node(tensor) for name, tensor in given.items()},
+        leaving=tuple(nodes),
+        y=outputs["y"],
+        captured={node: tensor for node, tensor in tracer.captured.items() if node in leaves},
+        draws={node: drawn[node.value] for node in leaves if node.value in drawn},
+        reads=reads,
+    )
+
+
+class _Bound(nn.Module):
+    """One step as the forward of a module, so that functional_call can put other parameters under it."""
+
+    def __init__(self, cell: nn.Module, one_step: OneStep) -> None:
+        super().__init__()
+        self.cell = cell
+        self.one_step = one_step
+
+    def forward(self, *args: Any) -> Any:
+        return self.one_step(self.cell, *args)
+
+
+def _run(cell: nn.Module, one_step: OneStep, given: Mapping[str, Tensor], args: tuple[Any, ...]) -> Any:
+    """The step under other parameters; what is no error of the step's own means that it cannot be read."""
+    under = {f"cell.{name}": tensor for name, tensor in given.items()}
+    try:
+        return torch.func.functional_call(_Bound(cell, one_step), under, args)
+    except ElmanError:
+        raise
+    except Exception as error:
+        raise TraceError(f"{type(error).__name__} while the step was read: {error}{_line_of(error)}") from error
+
+
+def _line_of(error: BaseException) -> str:
+    """The last line of an error's way that is not torch's."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if f"{'/'}torch{'/'}" not in file and "elman/compiler" not in file:
+            place = f"\n  in the step, {file}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def state_names(cell: Any, count: int) -> list[str]:
+    """The names of the states as the step calls them, what is fed of the own output last."""
+    own = [p.name for p in inspect.signature(cell.step).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+    skip = 1 if cell.feedback_size is None else 2
+    names = own[skip : skip + len(cell.state_size)]
+    names += [f"s{number}" for number in range(len(names), len(cell.state_size))]
+    return names + ["fed"] * (count - len(names))

@@ -1,0 +1,210 @@
+"""Watching a step run: each operation of torch, on tensors that hold no numbers, becomes nodes of a graph."""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter, tree_map_only
+
+from elman.axes import BATCH, Shape, show_shape
+from elman.compiler.graph import Builder, Node, Where
+from elman.errors import DtypeError, ElmanError, ShapeError, TraceError
+
+from .lowering import LOWERINGS
+from .products import PRODUCTS
+from .random import DRAWS, Draw
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_FACTORIES = {"empty", "zeros", "ones", "full", "scalar_tensor", "arange", "eye", "linspace", "tril_indices"}
+_FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+
+
+class Tracer(TorchDispatchMode):
+    """Records what a step does.
+
+    Args:
+        batch: the number that stands for B: a prime that is no size of the step.
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self.build = Builder()
+        self.captured: dict[Node, Tensor] = {}
+        self.draws: list[Draw] = []
+        self._nodes: dict[int, Node] = {}
+        self._alive: list[Tensor] = []  # an id is unique only while its tensor lives
+        self._storages: dict[int, set[int]] = {}
+        self._given: set[int] = set()
+        self._mute = False
+
+    # what the step is given
+
+    def input(self, name: str, size: tuple[int, ...], dtype: torch.dtype, batched: bool) -> Tensor:
+        """A tensor without numbers that stands for an input of the step."""
+        size = (self.batch, *size) if batched else size
+        tensor = torch.empty(size, dtype=dtype, device="meta")
+        self.track(tensor, self.build.input(name, self.shape(tensor), dtype_name(dtype)))
+        self._given.add(id(tensor))
+        return tensor
+
+    def track(self, tensor: Tensor, node: Node) -> None:
+        """From now on `tensor` is what `node` computes."""
+        if self.shape(tensor) != node.shape:
+            raise TraceError(f"`{node.op}` made {show_shape(node.shape)} of {show_shape(self.shape(tensor))}")
+        self._alive.append(tensor)
+        self._nodes[id(tensor)] = node
+        self._storages.setdefault(tensor.untyped_storage()._cdata, set()).add(id(tensor))
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """The sizes of a tensor, with B where the batch is."""
+        return tuple(BATCH if size == self.batch else size for size in tensor.shape)
+
+    def symbolic(self, sizes: Any) -> Shape:
+        """Sizes as the step wrote them, with B where the batch is."""
+        return tuple(BATCH if size == self.batch else int(size) for size in sizes)
+
+    def node(self, tensor: Tensor) -> Node:
+        """The node that computes a tensor; a tensor from elsewhere becomes an input of its own."""
+        if id(tensor) not in self._nodes:
+            if tensor.device.type == "meta":
+                raise TraceError("a tensor that comes from nowhere")
+            if tensor.dim() == 0 and not tensor.requires_grad:
+                return self.build.const(tensor.item(), dtype_name(tensor.dtype))
+            node = self.build.input(f"captured{len(self.captured)}", tuple(tensor.shape), dtype_name(tensor.dtype))
+            self._alive.append(tensor)
+            self._nodes[id(tensor)] = node
+            self.captured[node] = tensor
+        return self._nodes[id(tensor)]
+
+    # what the step does
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        name = func.overloadpacket.__name__
+        if self._mute:
+            return func(*args, **_on_meta(kwargs))
+        self.build.where = where_of_step()
+        tensors = [t for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)]
+        if not any(id(t) in self._nodes for t in tensors) and not self._makes_batch(name, args, kwargs):
+            return func(*args, **_on_cpu(kwargs))  # nothing of the step's in it: an ordinary constant
+        out = self._run(func, name, args, kwargs)
+        self._record(name, func, out, args, kwargs)
+        return out
+
+    def _makes_batch(self, name: str, args: Any, kwargs: Any) -> bool:
+        """Whether the sizes of a new tensor hold the batch, or its numbers are drawn at random."""
+        if name in DRAWS:
+            return True
+        return name in _FACTORIES and any(size == self.batch for size in tree_iter(args) if isinstance(size, int))
+
+    def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """The operation on tensors without numbers; torch's complaint as one of ours."""
+        meta = tree_map_only(Tensor, lambda t: t if t.device.type == "meta" else t.to("meta"), args)
+        try:
+            return func(*meta, **_on_meta(tree_map_only(Tensor, lambda t: t.to("meta"), kwargs)))
+        except NotImplementedError as error:
+            raise TraceError(f"`{name}` needs numbers{self._at()}") from error
+        except RuntimeError as error:
+            raise self.complaint(name, args, error) from error
+
+    def complaint(self, name: str, args: Any, error: Exception) -> ElmanError:
+        """What to tell the author of a step whose operands do not fit together."""
+        operands = [self.node(t) for t in tree_iter(args) if isinstance(t, Tensor)]
+        names = ", ".join(str(n.value) if n.op == "input" else f"({n.op} at {n.where})" for n in operands)
+        dtypes = {n.dtype for n in operands}
+        if "dtype" in str(error) and len(dtypes) > 1:
+            came = ", ".join(f"{n.value or n.op} {n.dtype}" for n in operands)
+            return DtypeError(f"`{name}({names})`: expected one dtype, got {came}: convert the input or the cell.{self._at()}")
+        came = " and ".join(show_shape(n.shape) for n in operands)
+        return ShapeError(f"`{name}({names})`: expected shapes that fit, got {came} ({error}).{self._at()}")
+
+    def _at(self) -> str:
+        return f"\n  in the step, {self.build.where.file}:{self.build.where.line}" if self.build.where else ""
+
+    def _record(self, name: str, func: Any, out: Any, args: Any, kwargs: Any) -> None:
+        """Write down one operation."""
+        if name in DRAWS:
+            node = DRAWS[name](self, out, args, kwargs)
+            return self._rebind(args[0], node) if name.endswith("_") else self.track(out, node)
+        in_place = func._schema.is_mutable
+        lowering = LOWERINGS.get(name.removesuffix("_") if in_place else name)
+        if lowering is None or "out" in kwargs:
+            raise TraceError(f"`{name}` is outside the table of operations{self._at()}")
+        nodes = lowering(self, out, *tree_map_only(Tensor, self.node, args), **tree_map_only(Tensor, self.node, kwargs))
+        results = [t for t in tree_iter(out) if isinstance(t, Tensor)]
+        for tensor, node in zip(results, nodes if isinstance(nodes, tuple) else (nodes,), strict=False):
+            if node is not None:
+                node = node if torch.is_grad_enabled() else self.build.make("detach", node)
+                self._rebind(args[0], node) if in_place else self.track(tensor, node)
+        return None
+
+    def _rebind(self, tensor: Tensor, node: Node) -> None:
+        """An operation in place: the same tensor is what another node computes."""
+        if id(tensor) in self._given:
+            raise TraceError(f"`{self.node(tensor).value}` is changed in place{self._at()}")
+        if len(self._storages.get(tensor.untyped_storage()._cdata, ())) > 1:
+            raise TraceError(f"a tensor that others look into is changed in place{self._at()}")
+        self.track(tensor, node)
+
+
+class Products(TorchFunctionMode):
+    """Reads products as the step wrote them, before torch flattens them into two axes."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tracer, product = self.tracer, PRODUCTS.get(func)
+        tensors = [t for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)]
+        if product is None or not any(id(t) in tracer._nodes for t in tensors):
+            return func(*args, **kwargs)
+        tracer.build.where = where_of_step()
+        tracer._mute = True
+        try:
+            out = tracer._run(func, func.__name__, args, kwargs)
+        finally:
+            tracer._mute = False
+        node = product(tracer, *tree_map_only(Tensor, tracer.node, args), **tree_map_only(Tensor, tracer.node, kwargs))
+        tracer.track(out, node if torch.is_grad_enabled() else tracer.build.make("detach", node))
+        return out
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`torch.float32` as "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def where_of_step() -> Where | None:
+    """The innermost line outside torch and the compiler: the line of the step that is being run."""
+    for frame in _frames():
+        if frame.f_code is _FUNCTION_APPLY:
+            raise TraceError("a torch.autograd.Function brings a derivative of its own")
+        name = frame.f_code.co_filename
+        if not name.startswith((_TORCH, _OURS)):
+            return Where(name, frame.f_lineno)
+    return None
+
+
+def _frames() -> Iterator[Any]:
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _on_meta(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {**kwargs, "device": torch.device("meta")} if kwargs.get("device") is not None else kwargs
+
+
+def _on_cpu(kwargs: dict[str, Any]) -> dict[str, Any]:
+    meta = kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "meta"
+    return {**kwargs, "device": torch.device("cpu")} if meta else kwargs

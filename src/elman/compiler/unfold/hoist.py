@@ -1,0 +1,162 @@
+"""Loop -> before | inside | after: only what one step must hand to the next stays in the loop.
+
+    before   what needs no carry: computed for all t at once
+    inside   what the next step waits for
+    after    what needs a carry but no later step needs: for all t at once; the sums over t
+
+The stages hand values to each other by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from elman.compiler.graph import Builder, Graph, Node, depending_on, topological, verify
+
+from .batch import Lift
+from .loop import Carry, Loop, substitute
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """A loop in three parts.
+
+    Attributes:
+        before: from sequences [T, ...] and invariants to sequences and invariants of the loop.
+        inside: the loop that is left; None where no step waits for another.
+        after: from all of it to the results.
+    """
+
+    before: Graph
+    inside: Loop | None
+    after: Graph
+
+
+def hoist(loop: Loop, keep: Mapping[str, Node] | None = None, finish: Mapping[str, Node] | None = None) -> Stages:
+    """Split a loop.
+
+    Args:
+        loop: what to split.
+        keep: further nodes of the body that are wanted at every step (or once, if they are the same at all steps).
+        finish: graphs over the sums over t, whose inputs are named after them.
+    """
+    cut = _Cut(loop, {**loop.each, **(keep or {})})
+    after = cut.after(finish or {})
+    inside = cut.inside() if loop.carries else None
+    return Stages(cut.before(), inside, after)
+
+
+class _Cut:
+    """One split while it is made: which node stands where, and under which name it is handed on.
+
+    Attributes:
+        carried: nodes that depend on a carry.
+        waiting: those of them that the next step waits for.
+    """
+
+    def __init__(self, loop: Loop, each: dict[str, Node]) -> None:
+        self.loop, self.each = loop, each
+        nodes = topological([*loop.roots, *each.values()])
+        entering = [carry.entering for carry in loop.carries]
+        self.carried = depending_on(entering, nodes) if entering else set()
+        self.waiting = set(topological([c.leaving for c in loop.carries])) & self.carried | set(entering)
+        self.early, self.late = Lift(Builder()), Lift(Builder())
+        self.inputs: dict[str, Node] = {}
+        self.handed: dict[str, Node] = {}
+        self.kept: dict[Node, str] = {}
+        self._names: dict[Node, str] = {}
+        for node in nodes:
+            if node not in self.carried:
+                self._lift_early(node)
+
+    def _lift_early(self, node: Node) -> None:
+        if node.op == "input":
+            self._names[node] = str(node.value)
+            self.inputs[str(node.value)] = self.early.given(node, str(node.value), node in self.loop.sequences)
+        else:
+            self.early.lift(node)
+
+    def _hand_over(self, node: Node) -> str:
+        """The name under which a node from before reaches the later stages."""
+        if node not in self._names:
+            self._names[node] = self._give(self.early.made[node], "A" if node in self.early.timed else "C")
+        return self._names[node]
+
+    def _give(self, made: Node, letter: str) -> str:
+        name = f"{letter}{1 + sum(name.startswith(letter) for name in self.handed)}"
+        self.handed[name] = made
+        return name
+
+    def _keep(self, node: Node) -> str:
+        """The name under which a node inside reaches the stage after."""
+        if node not in self.kept:
+            leaving = [str(c.entering.value) for c in self.loop.carries if c.leaving is node]
+            name = f"{leaving[0]}'" if leaving else f"S{1 + sum(name.startswith('S') for name in self.kept.values())}"
+            self.kept[node] = str(node.value) if node.op == "input" else name
+        return self.kept[node]
+
+    def after(self, finish: Mapping[str, Node]) -> Graph:
+        """What no later step waits for, and the sums over t."""
+        results = {name: self._late(node) for name, node in self.each.items()}
+        totals = {name: self._total(node) for name, node in self.loop.total.items()}
+        done = {f"d {name}": self._finished(node, totals) for name, node in finish.items()}
+        outputs = {**results, **(done or totals)}
+        inputs = [n for n in topological(outputs.values()) if n.op == "input"]
+        return verify(Graph(tuple(inputs), outputs))
+
+    def _late(self, root: Node) -> Node:
+        """A node of the body, for all t at once, in the stage after."""
+        for node in topological([root], stop={*self.late.made, *self.waiting, *self.early.made}):
+            if node in self.late.made:
+                continue
+            if node in self.waiting:
+                self.late.given(node, self._keep(node), timed=True)
+            elif node in self.carried or node.op == "const":
+                self.late.lift(node)
+            else:
+                self.late.given(node, self._hand_over(node), node in self.early.timed)
+        return self.late.made[root]
+
+    def _total(self, node: Node) -> Node:
+        """A node of the body, summed over t: each summand in the stage where it first can be."""
+        build = self.late.build
+        if node not in self.carried:
+            total = self.early.total(node)
+            return build.input(self._give(total, "C"), total.shape, total.dtype)
+        match node.op, node.inputs:
+            case "add", (x, y) if x.shape == y.shape:
+                return build.add(self._total(x), self._total(y))
+            case "neg" | "cast" | "reshape" | "permute" | "slice" | "pad", (x,):
+                return build.make(node.op, self._total(x), value=node.value, dtype=node.dtype)
+            case "concat", parts:
+                return build.make("concat", *(self._total(part) for part in parts), value=node.value)
+        self._late(node)
+        return self.late.total(node)
+
+    def _finished(self, root: Node, totals: Mapping[str, Node]) -> Node:
+        """What the sums over t stand for, in the stage after."""
+        standing = {}
+        for node in topological([root]):
+            if node.op == "input":
+                known = totals.get(str(node.value)) or self.late.made.get(node)
+                standing[node] = known or self.late.given(node, str(node.value), timed=False)
+        return substitute(self.late.build, root, standing)
+
+    def inside(self) -> Loop:
+        """The loop that is left, over inputs that the stage before hands over."""
+        build = Builder()
+        body = [n for n in topological([c.leaving for c in self.loop.carries], stop=self.early.made)]
+        ready = [n for n in body if n not in self.carried and n.op != "const"]
+        standing = {n: build.input(self._hand_over(n), n.shape, n.dtype) for n in ready}
+        return Loop(
+            sequences=tuple(s for n, s in standing.items() if n in self.early.timed),
+            carries=tuple(Carry(c.entering, substitute(build, c.leaving, standing)) for c in self.loop.carries),
+            invariants=tuple(s for n, s in standing.items() if n not in self.early.timed),
+            each={name: substitute(build, node, standing) for node, name in self.kept.items()},
+            reverse=self.loop.reverse,
+        )
+
+    def before(self) -> Graph:
+        """What needs no carry, for all t at once."""
+        used = topological(self.handed.values())
+        return verify(Graph(tuple(i for i in self.inputs.values() if i in used), dict(self.handed)))
+
