@@ -10,7 +10,7 @@ import typer
 from elman.errors import ElmanError, SetupError
 from elman.version import __version__
 
-from .doctor import doctor
+from . import doctor, text
 
 JOBS_NEED = ("lightning", "torchmetrics", "matplotlib")
 
@@ -59,10 +59,8 @@ def _options(
     """Options that stand before any command."""
 
 
-app.command("doctor")(doctor)
-# Two rooms that are still being built.
-if find_spec("elman.cli.text"):
-    app.add_typer(import_module("elman.cli.text").app, name="text")
+app.command("doctor")(doctor.doctor)
+app.add_typer(text.app, name="text")
 if find_spec("elman.cli.show"):
     app.command("show")(import_module("elman.cli.show").show)
 

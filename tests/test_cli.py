@@ -1,0 +1,155 @@
+"""The command line: help, version, doctor, and how errors end."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import elman.cli
+from elman.cli.doctor import cache_folder, find_compiler, findings
+from elman.errors import ShapeError
+from elman.version import __version__
+
+
+def run(*words, **environment):
+    """`elman WORDS` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from elman.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def run_here(*words):
+    """`elman WORDS` in this process, which is faster."""
+    return CliRunner().invoke(elman.cli.app, words, prog_name="elman")
+
+
+def test_version():
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"elman {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["text", "--help"], ["doctor", "--help"], ["show", "--help"]])
+def test_help(words):
+    done = run_here(*words)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Usage: elman")
+
+
+def test_help_names_every_command():
+    lines = run_here("--help").stdout.splitlines()
+    commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
+    assert sorted(commands) == ["doctor", "show", "text"]
+
+
+def test_an_unknown_command_is_refused():
+    done = run("nonsense")
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_prints_ten_lines(monkeypatch, tmp_path):
+    monkeypatch.setenv("ELMAN_CACHE", str(tmp_path / "not" / "yet"))
+    done = run_here("doctor")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 10
+    assert [line.split()[0] for line in lines[:3]] == ["elman", "python", "torch"]
+    assert f"{tmp_path / 'not' / 'yet'}, writable, not made yet" in done.stdout
+
+
+def test_doctor_names_what_the_jobs_lack(monkeypatch):
+    monkeypatch.setattr("elman.cli.doctor.version", missing)
+    assert "missing lightning, torchmetrics, matplotlib: pip install 'elman[jobs]'" in dict(findings())["jobs"]
+
+
+def missing(name):
+    from importlib.metadata import PackageNotFoundError
+
+    raise PackageNotFoundError(name)
+
+
+def test_doctor_says_that_there_is_no_compiler_or_that_it_does_not_run(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("elman.cli.doctor.find_spec", lambda name: None)
+    assert find_compiler() is None
+    assert "none found" in dict(findings())["compiler"]
+    (tmp_path / "cc").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "cc").chmod(0o755)
+    assert "does not run" in dict(findings())["compiler"]
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("ELMAN_CACHE", raising=False)
+    assert cache_folder() == tmp_path / "elman"
+    monkeypatch.setenv("ELMAN_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
+    (tmp_path / "own").write_text("a file stands in the way")
+    assert "not writable" in dict(findings())["cache"]
+
+
+def leave(monkeypatch, error):
+    """The exit code of `main` when a command ends in an error."""
+
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(elman.cli, "app", fail)
+    with pytest.raises(SystemExit) as left:
+        elman.cli.main()
+    return left.value.code
+
+
+def test_an_error_of_the_family_is_one_message_and_exit_code_2(monkeypatch, capsys):
+    assert leave(monkeypatch, ShapeError("expected [2], got [3]")) == 2
+    assert capsys.readouterr().err == "Error: expected [2], got [3]\n"
+
+
+def test_a_job_without_its_libraries_says_what_to_install(monkeypatch, capsys):
+    assert leave(monkeypatch, ModuleNotFoundError("No module", name="lightning.pytorch")) == 2
+    assert "pip install 'elman[jobs]'" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    def fail(**_):
+        raise ModuleNotFoundError("No module", name="elman.cells.typo")
+
+    monkeypatch.setattr(elman.cli, "app", fail)
+    with pytest.raises(ModuleNotFoundError):
+        elman.cli.main()
+
+
+def test_ctrl_c_ends_with_130(monkeypatch):
+    assert leave(monkeypatch, KeyboardInterrupt()) == 130
+
+
+def test_ctrl_c_within_a_command_ends_with_130(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("elman.cli.doctor.findings", interrupted)
+    monkeypatch.setattr(sys, "argv", ["elman", "doctor"])
+    with pytest.raises(SystemExit) as left:
+        elman.cli.main()
+    assert left.value.code == 130
+
+
+def test_jobs_need_their_extra_and_nothing_else_does(tmp_path):
+    """With the extra hidden, the library works and a job asks for it in one line."""
+    hidden = tmp_path / "sitecustomize.py"
+    hidden.write_text(
+        "import sys\nfor name in ('lightning', 'torchmetrics', 'matplotlib'):\n    sys.modules[name] = None\n"
+    )
+    book = tmp_path / "book.txt"
+    book.write_text("a text that is long enough to learn from. " * 200)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = run("text", "fit", str(book), "--out", str(tmp_path / "m.elman"), "--quiet", PYTHONPATH=path)
+    assert done.returncode == 2
+    assert "pip install 'elman[jobs]'" in done.stderr
+    assert "Traceback" not in done.stderr
