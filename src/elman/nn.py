@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
-from torch.nn.utils.stateless import _reparametrize_module
 
 from elman import cells
 from elman.cells import Cell
@@ -114,12 +113,6 @@ def _cell(mode: str, input_size: int, hidden_size: int, bias: bool, proj_size: i
     if mode == "GRU":
         return GRUCell(input_size, hidden_size, bias, device="meta")
     return RNNCell(input_size, hidden_size, bias, mode.removeprefix("RNN_").lower(), device="meta")
-
-
-def _unroll(cell: Cell, given: Sequences, states: States, parameters: dict[str, Tensor]) -> tuple[Tensor, States]:
-    """Run a cell with other parameters than its own."""
-    with _reparametrize_module(cell, parameters):
-        return unroll(cell, given, states)
 
 
 class _Unrolled(torch.nn.RNNBase):
@@ -223,7 +216,7 @@ class _Unrolled(torch.nn.RNNBase):
 
         given = Sequences(steps=x.size(0), batch=x.size(1), x=turned(x), live=marks.live, reset=turned(marks.reset))
         cell = _cell(self.mode, x.size(-1), self.hidden_size, self.bias, self.proj_size)
-        y, end = _unroll(cell, given, start, parameters)
+        y, end = unroll(cell, given, start, parameters=parameters)
         return turned(y), end
 
     def _drop(self, y: Tensor, packed: PackedSequence | None) -> Tensor:
