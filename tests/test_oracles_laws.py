@@ -68,9 +68,20 @@ BOTH = {
     "stack of both": lambda **k: elman.Stack(BOTH["both"](), elman.Recurrent(elman.GRUResetAfter(9, HIDDEN)), **k),
 }
 ANY = AHEAD | BACK | BOTH
-each = pytest.mark.parametrize("name", ANY)
-each_in_one_direction = pytest.mark.parametrize("name", AHEAD | BACK)
-each_ahead = pytest.mark.parametrize("name", AHEAD)
+# One member of each kind runs always, all of them in the full suite.
+QUICK = {"elman", "jordan", "stack", "learned back", "readout back", "reset after back", "stack of both"}
+
+
+def over(names):
+    """The test, for each of the names."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+    )
+
+
+each = over(ANY)
+each_in_one_direction = over(AHEAD | BACK)
+each_ahead = over(AHEAD)
 
 
 def make(name, **options):
@@ -227,7 +238,7 @@ def test_missing_input_is_zero_input(name):
     assert all(g.isfinite().all() for g in gradients(values, layer, [spoilt, *leaves]))
 
 
-@pytest.mark.parametrize("name", CELLS)
+@over(CELLS)
 def test_reverse_is_the_flipped_row(name):
     ahead, x = make(name), make_x()
     back = elman.Recurrent(ahead.cell, reverse=True)
