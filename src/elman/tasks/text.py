@@ -159,19 +159,20 @@ class TextModel:
             check_output(out)
         elif resume:
             raise ArgumentError("expected `out`, the model file, to resume its training.")
-        from elman.training.engine import Work, choose_start, side_file_of, train
-
         text = as_text(sources)
         training, validation = self._parts(text)
         facts = self._facts(text, settings)
-        side_file = None if out is None else side_file_of(out)
-        resume = side_file is not None and out is not None and choose_start(side_file, out, facts, resume, fresh)
         if self.network is None:
             self.prepare(training)
         assert self.network is not None
+        learned, checked = self._streams(training), self._streams(validation, least=2) if validation else None
+        from elman.training.engine import Work, choose_start, side_file_of, train  # Lightning: seconds
+
+        side_file = None if out is None else side_file_of(out)
+        resume = side_file is not None and out is not None and choose_start(side_file, out, facts, resume, fresh)
         work = Work(
-            training=self._streams(training),
-            validation=self._streams(validation, least=2) if validation else None,
+            training=learned,
+            validation=checked,
             settings=settings,
             measure=BITS,
             facts=facts,
@@ -405,10 +406,14 @@ def as_text(sources: Sources) -> str:
 
     Raises:
         DataError: a text is empty, or a file is not text.
+        ArgumentError: a str is the name of a file.
     """
     if sources is None:
         return builtin_text()
     given = [sources] if isinstance(sources, str | Path) else list(sources)
+    for part in given:
+        if isinstance(part, str) and len(part) < 256 and part.isprintable() and Path(part).is_file():
+            raise ArgumentError(f"expected a text, got the name of a file: give Path({part!r}) to read it.")
     text = "".join(read_text([part]).text if isinstance(part, Path) else part for part in given)
     if not text:
         raise DataError("expected text, got none.")
