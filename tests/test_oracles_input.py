@@ -123,7 +123,6 @@ def test_feedback_with_lengths_and_resets(forced):
         assert_close((h[[row]], fed[[row]]), end)
 
 
-@pytest.mark.xfail(strict=True, reason="Recurrent fills ended rows of x, but not of the targets")
 def test_targets_are_not_read_where_they_are_padding():
     torch.manual_seed(1)
     layer, x, targets = make(Speaker()), draw(T, B, INPUT), draw(T, B, OUT)
@@ -160,7 +159,7 @@ WRONG = {
     "state size": (LSTM, {"state": (None, x_of(B, 3))}, ShapeError, r"state 1: expected \[3, 4\], got \[3, 3\]"),
     "state batch": (LSTM, {"state": (x_of(2, HIDDEN), None)}, ShapeError, r"state 0: expected \[3, 4\], got \[2, 4\]"),
     "targets unread": (LSTM, {"targets": x_of(T, B, HIDDEN)}, ArgumentError, "LSTM is fed nothing"),
-    "targets size": (JORDAN, {"targets": x_of(T, B, OUT + 1)}, ShapeError, r"\[3, 3\].*got \[5, 3, 4\]"),
+    "targets size": (JORDAN, {"targets": x_of(T, B, OUT + 1)}, ShapeError, r"\[5, 3, 3\].*got \[5, 3, 4\]"),
     "fed size": (
         JORDAN,
         {"state": x_of(B, OUT + 1)},
@@ -189,7 +188,6 @@ def test_input_that_does_not_fit(what):
         layer(**{"x": X, **arguments})
 
 
-@pytest.mark.xfail(strict=True, reason="Recurrent does not compare the targets' number of steps with T")
 @pytest.mark.parametrize("steps", [T - 1, T + 1])
 def test_targets_of_another_number_of_steps(steps):
     with pytest.raises(ShapeError, match=rf"got \[{steps}, 3, 3\]"):
@@ -216,7 +214,6 @@ class Forgets(elman.LSTM):
         pytest.param(
             Grows(INPUT, HIDDEN),
             r"state 0.*\[(3|B), 4\], got \[(3|B), 8\](.|\n)*Grows, .*test_oracles_input\.py:\d+",
-            marks=pytest.mark.xfail(strict=True, reason="the message names the batch size of the trace"),
         ),
         (Forgets(INPUT, HIDDEN), r"returns 2 states.*got 1(.|\n)*Forgets, .*test_oracles_input\.py:\d+"),
     ],

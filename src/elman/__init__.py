@@ -1,6 +1,6 @@
 """elman: recurrent networks as easy to write as their equation, as fast as hand-written kernels."""
 
-from . import errors
+from . import errors, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
 from .layers import Bidirectional, Layer, Recurrent, Stack
 
@@ -18,4 +18,5 @@ __all__ = [
     "Recurrent",
     "Stack",
     "errors",
+    "nn",
 ]

@@ -56,7 +56,5 @@ class Cell(nn.Module):
 
     def _zeros(self, batch_size: int, size: int | tuple[int, ...]) -> Tensor:
         sizes = (size,) if isinstance(size, int) else tuple(size)
-        like = next(self.parameters(), None)
-        if like is None:
-            like = next(self.buffers(), torch.empty(0))
+        like = next((t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), torch.empty(0))
         return like.new_zeros((batch_size, *sizes))

@@ -118,7 +118,7 @@ def _traced(
             raise trace
         if trace.reads.hold(cell):
             return trace
-    sizes = Sizes(key[0], key[1], key[2])  # type: ignore[arg-type]
+    sizes = Sizes(key[0], key[1], key[2])
     try:
         trace = trace_step(cell, lambda c, x, fed, s: one_step(c, x, fed, s, emit), sizes, parameters)
     except TraceError as error:
@@ -147,7 +147,7 @@ def run(
     named |= {str(node.value): tensor.to(device) for node, tensor in traced.captured.items()}
     tensors = (*named.values(), *states)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        outputs = Unrolled.apply(compiled, tuple(named), given.steps, given.batch, *tensors)
+        outputs = Unrolled.apply(compiled, tuple(named), given.steps, given.batch, *tensors)  # type: ignore[no-untyped-call]
     else:
         results, ends = compiled.run(compiled.forward, named, states, given.steps, given.batch)
         outputs = (*results.values(), *ends)
@@ -201,5 +201,7 @@ def _warn_once(cell: nn.Module, reason: str) -> None:
     if reason not in warned:
         warned.add(reason)
         warnings.warn(
-            f"{type(cell).__name__} runs step by step, which is right but slow: {reason}", StepByStepWarning, stacklevel=2
+            f"{type(cell).__name__} runs step by step, which is right but slow: {reason}",
+            StepByStepWarning,
+            stacklevel=2,
         )

@@ -40,12 +40,16 @@ class Recurrent(Layer):
         states = self._states(state, batch)
         if steps == 0:
             raise ArgumentError("expected at least one step, got T = 0.")
+        if marks.targets is not None:
+            self._check_targets(marks.targets, states, steps)
         x, reset, targets = (self._in_order_of_steps(s, marks) for s in (x, marks.reset, marks.targets))
+        if marks.lengths is not None:
+            x, targets = (None if s is None else rows.fill_ended(s, marks.lengths) for s in (x, targets))
         given = Sequences(
             steps=steps,
             batch=batch,
-            x=rows.fill_ended(x, marks.lengths) if x is not None and marks.lengths is not None else x,
-            fed=None if targets is None else _shifted(targets, self._fed_first(targets, states), reset),
+            x=x,
+            fed=None if targets is None else _shifted(targets, states[-1], reset),
             live=marks.live,
             reset=reset,
         )
@@ -79,15 +83,15 @@ class Recurrent(Layer):
                 raise ShapeError(f"{name}: expected {list(old.shape)}, got {list(new.shape)}.")
         return tuple(old if new is None else new for new, old in zip(given, initial, strict=True))
 
-    def _fed_first(self, targets: Tensor, states: tuple[Tensor, ...]) -> Tensor:
+    def _check_targets(self, targets: Tensor, states: tuple[Tensor, ...], steps: int) -> None:
         if self.cell.feedback_size is None:
             raise ArgumentError(
                 f"{type(self.cell).__name__} is fed nothing of its output, so `targets` cannot take its place: "
                 "drop `targets`, or set feedback_size and read `fed` in the step."
             )
-        if targets.shape[1:] != states[-1].shape:
-            raise ShapeError(f"expected targets [T, B, O] = [T, {list(states[-1].shape)}], got {list(targets.shape)}.")
-        return states[-1]
+        expected = (steps, *states[-1].shape)
+        if targets.shape != expected:
+            raise ShapeError(f"expected targets [T, B, O] = {list(expected)}, got {list(targets.shape)}.")
 
     def _fed_last(self, targets: Tensor, first: Tensor, marks: Marks) -> Tensor:
         """What would be fed at the step after the last."""

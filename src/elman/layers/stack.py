@@ -40,6 +40,7 @@ class Stack(Layer):
             raise ShapeError(f"expected one state per layer, {len(self.layers)}, got {len(states)}.")
         y, ends = x, []
         for number, (layer, start) in enumerate(zip(self.layers, states, strict=True)):
+            assert isinstance(layer, Layer)
             y, end = layer.run(y if number == 0 else self.dropout(y), start, marks, steps, batch)
             ends.append(end)
         assert y is not None

@@ -172,6 +172,9 @@ OPS: dict[str, Op] = {
     "or": _COMPARE,
     "not": Op(1, _same, pointwise=True, boolean=True),
     "where": Op(3, broadcast, pointwise=True),
+    # g tanh'(x) and g σ'(x), out of y = tanh(x) and y = σ(x): cheaper to compute where they are needed than to read
+    "tanh_grad": _BINARY,
+    "sigmoid_grad": _BINARY,
     # over features
     "einsum": Op(2, einsum_shape),
     "sum": Op(1, reduced),

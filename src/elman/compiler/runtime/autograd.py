@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .compiled import Compiled
+from .compiled import Compiled, numbers
 from .python import Tensors
 
 
@@ -72,7 +72,7 @@ def gradient(
     each = [(name, node) for name, node in compiled.loop.each.items()]
     coming: Tensors = {}
     for (name, node), g in zip(each, cotangents, strict=False):
-        size = (steps, *(batch if s == "B" else s for s in node.shape))
+        size = (steps, *numbers(node.shape, batch))
         coming[f"d {name}"] = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device) if g is None else g
     entering = tuple(
         torch.zeros_like(states[number]) if g is None else g
@@ -98,7 +98,9 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
     aliases = [t.view_as(t) if t.is_floating_point() else t for t in inputs]
     given, states = split(ctx.names, tuple(aliases))
     results, ends = ctx.compiled.run(ctx.compiled.forward, given, states, ctx.steps, ctx.batch)
-    pairs = [(o, g) for o, g in zip((*results.values(), *ends), cotangents, strict=True) if g is not None and o.requires_grad]
+    pairs = [
+        (o, g) for o, g in zip((*results.values(), *ends), cotangents, strict=True) if g is not None and o.requires_grad
+    ]
     sources = [alias for alias, w in zip(aliases, wanted, strict=True) if w]
     if not pairs:
         return [None] * len(inputs)

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elman.axes import Shape
 from elman.compiler.graph import Node
 from elman.compiler.trace import Traced
 from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
 
-from .python import Program, Tensors
+from .python import Program, Result, Tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +91,7 @@ class Compiled:
         entering = [carry.entering for carry in self.loop.carries]
         return tuple(number for number, state in enumerate(self.step.states) if state in entering)
 
-    def run(
-        self, program: Program, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int
-    ) -> tuple[Tensors, tuple[Tensor, ...]]:
+    def run(self, program: Program, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int) -> Result:
         """Run the loop from states to states; states that are not carried are returned at each step, by name."""
         device = states[0].device if states else next(iter(given.values())).device
         if self.binding.reset:
@@ -101,10 +100,15 @@ class Compiled:
 
     def drawn(self, steps: int, batch: int, device: Any, generator: torch.Generator | None) -> Tensors:
         """The random inputs of all steps."""
-        numbers = {}
+        found: Tensors = {}
         for node, draw in self.traced.draws.items():
-            size = (steps, *(batch if s == "B" else s for s in draw.shape))
+            size = (steps, *numbers(draw.shape, batch))
             make = torch.rand if draw.kind == "uniform" else torch.randn
             options: Mapping[str, Any] = {"dtype": getattr(torch, draw.dtype), "device": device, "generator": generator}
-            numbers[str(node.value)] = make(size, **options)
-        return numbers
+            found[str(node.value)] = make(size, **options)
+        return found
+
+
+def numbers(shape: Shape, batch: int) -> tuple[int, ...]:
+    """A shape of one step in numbers."""
+    return tuple(batch if isinstance(size, str) else size for size in shape)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elman.axes import show_shape
 from elman.compiler.sequences import Sequences
 from elman.errors import ShapeError
 
@@ -60,7 +61,8 @@ def check_states(cell: Any, entering: States, leaving: States) -> None:
     for number, (old, new) in enumerate(zip(entering, leaving, strict=True)):
         if old.shape != new.shape:
             raise ShapeError(
-                f"state {number}: expected the step to keep its shape {list(old.shape)}, got {list(new.shape)}: "
+                f"state {number}: expected the step to keep its shape {show_shape(tuple(old.shape))}, "
+                f"got {show_shape(tuple(new.shape))}: "
                 f"make the step return what state_size declares.{line}"
             )
 

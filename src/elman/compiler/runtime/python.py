@@ -3,7 +3,9 @@
 The text is short enough to read: `layer.plan(x).python` is what runs.
 """
 
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from elman.compiler.unfold import Loop, Stages
 from .torch_ops import TORCH
 
 Tensors = dict[str, Tensor]
+Result = tuple[Tensors, tuple[Tensor, ...]]
 
 
 def render(name: str, graph: Graph, free: bool = True) -> str:
@@ -29,21 +32,55 @@ def render(name: str, graph: Graph, free: bool = True) -> str:
     variables: dict[Node, str] = {node: f"i{number}" for number, node in enumerate(graph.inputs)}
     lines = [f"def {name}(T, B, device{''.join(f', {v}' for v in variables.values())}):"]
     lines += [f"    # {variables[node]} = {node.value}" for node in graph.inputs]
-    nodes, last = graph.nodes, _last_use(graph)
+    nodes = graph.nodes
+    fused = fused_products(nodes, graph.outputs.values())
+    last = _last_use(nodes, fused, graph.outputs.values()) if free else {}
     for place, node in enumerate(nodes):
         if node.op == "const":
-            variables[node] = repr(node.value) if node.value == node.value and abs(node.value) != _INF else f"float('{node.value}')"
-            variables[node] = f"({variables[node]})" if variables[node].startswith("-") else variables[node]
-        elif node not in variables:
+            variables[node] = _literal(node.value)
+        elif node not in variables and node not in fused.values():
             variables[node] = f"v{place}"
-            lines.append(f"    v{place} = {TORCH[node.op](node, [variables[i] for i in node.inputs])}")
-            gone = [variables[n] for n in last.get(node, ()) if variables[n][0] in "iv"] if free else []
+            lines.append(f"    v{place} = {expression(node, fused.get(node), variables)}")
+            gone = [variables[n] for n in last.get(node, ())]
             lines += [f"    del {', '.join(gone)}"] if gone else []
     results = [_tensor(node, variables[node]) for node in graph.outputs.values()]
     return "\n".join([*lines, f"    return ({''.join(f'{result}, ' for result in results)})"])
 
 
-_INF = float("inf")
+def expression(node: Node, product: Node | None, variables: Mapping[Node, str]) -> str:
+    """The right side of a node's line; a product that only this addition reads is part of it."""
+    if product is None:
+        return TORCH[node.op](node, [variables[i] for i in node.inputs])
+    added = variables[next(i for i in node.inputs if i is not product)]
+    x, w = (variables[i] for i in product.inputs)
+    return f"linear({x}, {w}, {added})" if len(product.shape) > 2 else f"torch.addmm({added}, {x}, {w}.t())"
+
+
+def fused_products(nodes: Sequence[Node], results: Collection[Node]) -> dict[Node, Node]:
+    """Additions, each with the product that torch computes in the same call."""
+    uses = Counter([*results, *(source for node in nodes for source in node.inputs)])
+    fused: dict[Node, Node] = {}
+    for node in nodes:
+        if node.op == "add" and node.dtype == node.inputs[0].dtype == node.inputs[1].dtype:
+            for product, added in (node.inputs, node.inputs[::-1]):
+                if node not in fused and uses[product] == 1 and _fits(product, added):
+                    fused[node] = product
+    return fused
+
+
+def _fits(product: Node, added: Node) -> bool:
+    """Whether `added` can go into the call that computes `x Wᵀ`: a bias, or on [B, H] anything of the same shape."""
+    if product.op != "einsum" or added.op == "const":
+        return False
+    (a, b), result = product.value.split("->")[0].split(","), product.value.split("->")[1]
+    linear = len(a) > 1 and len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]
+    return linear and (added.shape == product.shape[-1:] or (len(a) == 2 and added.shape == product.shape))
+
+
+def _literal(value: float | int | bool) -> str:
+    """A number as Python writes it, in brackets if it has a sign."""
+    text = repr(value) if isinstance(value, bool | int) or math.isfinite(value) else f"float('{value}')"
+    return f"({text})" if text.startswith("-") else text
 
 
 def _tensor(node: Node, variable: str) -> str:
@@ -51,15 +88,19 @@ def _tensor(node: Node, variable: str) -> str:
     return variable if node.op != "const" else f"torch.tensor({variable}, dtype=torch.{node.dtype}, device=device)"
 
 
-def _last_use(graph: Graph) -> dict[Node, list[Node]]:
-    """For each node, what is needed by no later one and is no result."""
+def _last_use(nodes: Sequence[Node], fused: Mapping[Node, Node], results: Collection[Node]) -> dict[Node, list[Node]]:
+    """For each node, what no later one needs and is no result."""
     last: dict[Node, Node] = {}
-    for node in graph.nodes:
+    for node in nodes:
         for source in node.inputs:
+            if source in fused.values():
+                continue
+            last[source] = node
+        for source in fused[node].inputs if node in fused else ():
             last[source] = node
     gone: dict[Node, list[Node]] = {}
     for source, user in last.items():
-        if source not in graph.outputs.values() and source.op not in ("const", "input"):
+        if source not in results and source.op not in ("const", "input") and user not in fused.values():
             gone.setdefault(user, []).append(source)
     return gone
 
@@ -71,7 +112,7 @@ def rows(x: Tensor) -> Tensor:
 
 def build(name: str, text: str) -> Callable[..., tuple[Tensor, ...]]:
     """The function that a text defines."""
-    space: dict[str, Any] = {"torch": torch, "linear": linear, "pad": pad, "rows": rows}
+    space: dict[str, Any] = {"torch": torch, "linear": linear, "pad": pad, "rows": rows, "aten": torch.ops.aten}
     exec(compile(text, f"<elman {name}>", "exec"), space)
     return space[name]  # type: ignore[no-any-return]
 
@@ -90,7 +131,7 @@ class Program:
             self.text["inside"] = render("inside", _as_graph(stages.inside), free=False)
         self._run = {name: build(name, text) for name, text in self.text.items()}
 
-    def __call__(self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any) -> Any:
+    def __call__(self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any) -> Result:
         """Run all steps.
 
         Args:
@@ -162,5 +203,3 @@ def _number_of(loop: Loop, node: Node) -> int | None:
         if node is carry.entering or node is carry.leaving:
             return number
     return None
-
-

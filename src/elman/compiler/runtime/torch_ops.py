@@ -19,6 +19,16 @@ def _infix(sign: str) -> Row:
     return lambda node, args: f"{args[0]} {sign} {args[1]}"
 
 
+def _grad(function: str) -> Row:
+    """g times the derivative of an activation, by torch's own operation; a number for g becomes a tensor."""
+
+    def row(node: Node, args: Sequence[str]) -> str:
+        g = args[0] if node.inputs[0].shape == node.shape else f"torch.as_tensor({args[0]}).expand_as({args[1]})"
+        return f"aten.{function}.default({g}, {args[1]})"
+
+    return row
+
+
 def sizes(shape: Shape) -> str:
     """A shape as a tuple in Python."""
     return "(" + "".join(f"{size}, " for size in shape) + ")"
@@ -103,6 +113,8 @@ TORCH: dict[str, Row] = {
     "or": _infix("|"),
     "not": lambda node, args: f"~{args[0]}",
     "where": _where,
+    "tanh_grad": _grad("tanh_backward"),
+    "sigmoid_grad": _grad("sigmoid_backward"),
     "einsum": _einsum,
     "sum": _reduction("sum"),
     "amax": _reduction("amax"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from elman.compiler.graph import Node
+from elman.compiler.graph import Builder, Node
 from elman.errors import TraceError
 
 from .moves import MOVES
@@ -83,36 +83,36 @@ def formula(write: Callable[..., Node]) -> Lowering:
     return lower
 
 
-def _c(build: Any, x: Node, number: float) -> Node:
+def _c(build: Builder, x: Node, number: float) -> Node:
     return build.const(float(number), x.dtype)
 
 
-def _negative(build: Any, x: Node) -> Node:
+def _negative(build: Builder, x: Node) -> Node:
     return build.make("le", x, _c(build, x, 0))
 
 
-def relu(build: Any, x: Node) -> Node:
+def relu(build: Builder, x: Node) -> Node:
     """0 below 0; NaN stays NaN."""
     return build.where_(_negative(build, x), _c(build, x, 0), x)
 
 
-def below_zero(build: Any, x: Node) -> Node:
+def below_zero(build: Builder, x: Node) -> Node:
     """min(x, 0), with derivative 1 at 0."""
     return build.where_(build.make("lt", _c(build, x, 0), x), _c(build, x, 0), x)
 
 
-def leaky_relu(build: Any, x: Node, slope: float = 0.01) -> Node:
+def leaky_relu(build: Builder, x: Node, slope: float = 0.01) -> Node:
     """x above 0, slope x below."""
     return build.where_(_negative(build, x), build.mul(x, float(slope)), x)
 
 
-def elu(build: Any, x: Node, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Node:
+def elu(build: Builder, x: Node, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Node:
     """x above 0, alpha (exp x - 1) below; exp is never taken of a large number, so its gradient stays finite."""
     low = build.mul(build.make("expm1", build.mul(below_zero(build, x), float(input_scale))), float(alpha * scale))
     return build.where_(_negative(build, x), low, build.mul(x, float(scale)))
 
 
-def softplus(build: Any, x: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
+def softplus(build: Builder, x: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
     """log(1 + exp(beta x)) / beta, and x itself above the threshold, as torch has it."""
     inside = build.mul(x, float(beta))
     large = build.make("lt", _c(build, x, threshold), inside)
@@ -120,14 +120,14 @@ def softplus(build: Any, x: Node, beta: float = 1.0, threshold: float = 20.0) ->
     return build.where_(large, x, build.mul(build.make("log1p", build.make("exp", small)), 1 / float(beta)))
 
 
-def log_sigmoid(build: Any, x: Node) -> Node:
+def log_sigmoid(build: Builder, x: Node) -> Node:
     """min(x, 0) - log(1 + exp -|x|)."""
     tail = build.make("log1p", build.make("exp", build.neg(build.make("abs", x))))
     half = build.where_(build.make("lt", _c(build, x, 0), x), _c(build, x, 0), x)
     return build.sub(half, tail)
 
 
-def gelu(build: Any, x: Node, approximate: str = "none") -> Node:
+def gelu(build: Builder, x: Node, approximate: str = "none") -> Node:
     """x Φ(x), exactly or by tanh."""
     if approximate == "tanh":
         cube = build.mul(build.mul(build.mul(x, x), x), 0.044715)
@@ -137,7 +137,7 @@ def gelu(build: Any, x: Node, approximate: str = "none") -> Node:
     return build.mul(build.mul(x, 0.5), build.add(phi, _c(build, x, 1)))
 
 
-def clamp(build: Any, x: Node, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Node:
+def clamp(build: Builder, x: Node, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Node:
     """x within bounds, both included in where the derivative is 1."""
     low, high = min if low is None else low, max if high is None else high
     if isinstance(low, Node) or isinstance(high, Node):
@@ -149,23 +149,23 @@ def clamp(build: Any, x: Node, low: Any = None, high: Any = None, *, min: Any = 
     return x
 
 
-def clamp_max(build: Any, x: Node, high: Any) -> Node:
+def clamp_max(build: Builder, x: Node, high: Any) -> Node:
     """x, at most `high`."""
     return clamp(build, x, None, high)
 
 
-def hardtanh(build: Any, x: Node, low: float = -1.0, high: float = 1.0) -> Node:
+def hardtanh(build: Builder, x: Node, low: float = -1.0, high: float = 1.0) -> Node:
     """x within bounds, neither included in where the derivative is 1."""
     x = build.where_(build.make("le", x, _c(build, x, low)), _c(build, x, low), x)
     return build.where_(build.make("le", _c(build, x, high), x), _c(build, x, high), x)
 
 
-def hardsigmoid(build: Any, x: Node) -> Node:
+def hardsigmoid(build: Builder, x: Node) -> Node:
     """x / 6 + 1/2 within 0 and 1."""
     return build.mul(hardtanh(build, build.add(x, _c(build, x, 3)), 0.0, 6.0), 1 / 6)
 
 
-def pow_scalar(build: Any, x: Node, exponent: float) -> Node:
+def pow_scalar(build: Builder, x: Node, exponent: float) -> Node:
     """x to a number; small whole powers as products."""
     if exponent == 2:
         return build.mul(x, x)
@@ -176,7 +176,7 @@ def pow_scalar(build: Any, x: Node, exponent: float) -> Node:
     return build.make("pow", x, _c(build, x, exponent))
 
 
-def reciprocal(build: Any, x: Node) -> Node:
+def reciprocal(build: Builder, x: Node) -> Node:
     """1 / x."""
     return build.div(_c(build, x, 1), x)
 
@@ -201,39 +201,39 @@ def over_features(x: Node, axes: tuple[int, ...]) -> int:
     return count
 
 
-def reduce(build: Any, op: str, x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:
+def reduce(build: Builder, op: str, x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:
     """A reduction that may keep its axes with size 1."""
     over_features(x, axes)
     node = build.make(op, x, value=axes)
     return _kept(build, node, x, axes) if keepdim else node
 
 
-def _kept(build: Any, node: Node, x: Node, axes: tuple[int, ...]) -> Node:
+def _kept(build: Builder, node: Node, x: Node, axes: tuple[int, ...]) -> Node:
     return build.reshape(node, tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)))
 
 
-def sum_(build: Any, x: Node, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Node:
+def sum_(build: Builder, x: Node, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Node:
     """The sum over features."""
     return reduce(build, "sum", x, axes_of(x, dim), keepdim)
 
 
-def mean(build: Any, x: Node, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Node:
+def mean(build: Builder, x: Node, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Node:
     """The mean over features."""
     axes = axes_of(x, dim)
     return build.mul(reduce(build, "sum", x, axes, keepdim), 1 / over_features(x, axes))
 
 
-def amax(build: Any, x: Node, dim: Any = (), keepdim: bool = False) -> Node:
+def amax(build: Builder, x: Node, dim: Any = (), keepdim: bool = False) -> Node:
     """The largest feature."""
     return reduce(build, "amax", x, axes_of(x, list(dim) if isinstance(dim, tuple) else dim), keepdim)
 
 
-def amin(build: Any, x: Node, dim: Any = (), keepdim: bool = False) -> Node:
+def amin(build: Builder, x: Node, dim: Any = (), keepdim: bool = False) -> Node:
     """The smallest feature."""
     return build.neg(amax(build, build.neg(x), dim, keepdim))
 
 
-def var(build: Any, x: Node, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> Node:
+def var(build: Builder, x: Node, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> Node:
     """The variance over features."""
     axes = axes_of(x, dim)
     centred = build.sub(x, mean(build, x, list(axes), True))
@@ -242,7 +242,9 @@ def var(build: Any, x: Node, dim: Any = None, *, correction: Any = 1, keepdim: b
     return build.mul(total, 1 / (over_features(x, axes) - correction))
 
 
-def norm(build: Any, x: Node, order: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Node:
+def norm(
+    build: Builder, x: Node, order: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Node:
     """The Euclidean norm over features; its derivative at 0 is 0."""
     if order != 2:
         raise TraceError(f"`norm` of order {order} is outside the table of operations")
@@ -252,20 +254,20 @@ def norm(build: Any, x: Node, order: float = 2, dim: Any = None, keepdim: bool =
     return build.where_(zero, _c(build, x, 0), root)
 
 
-def softmax(build: Any, x: Node, dim: int, half_to_float: bool = False) -> Node:
+def softmax(build: Builder, x: Node, dim: int, half_to_float: bool = False) -> Node:
     """exp x / sum exp x, with the largest x taken out first."""
     e = build.make("exp", _without_largest(build, x, dim))
     return build.div(e, reduce(build, "sum", e, axes_of(x, dim), True))
 
 
-def log_softmax(build: Any, x: Node, dim: int, half_to_float: bool = False) -> Node:
+def log_softmax(build: Builder, x: Node, dim: int, half_to_float: bool = False) -> Node:
     """x - log sum exp x, with the largest x taken out first."""
     shifted = _without_largest(build, x, dim)
     total = reduce(build, "sum", build.make("exp", shifted), axes_of(x, dim), True)
     return build.sub(shifted, build.make("log", total))
 
 
-def logsumexp(build: Any, x: Node, dim: Any, keepdim: bool = False) -> Node:
+def logsumexp(build: Builder, x: Node, dim: Any, keepdim: bool = False) -> Node:
     """log sum exp x, with the largest x taken out first."""
     axes = axes_of(x, dim)
     largest = build.make("detach", reduce(build, "amax", x, axes, True))
@@ -274,7 +276,7 @@ def logsumexp(build: Any, x: Node, dim: Any, keepdim: bool = False) -> Node:
     return node if keepdim else build.reshape(node, tuple(s for a, s in enumerate(x.shape) if a not in axes))
 
 
-def _without_largest(build: Any, x: Node, dim: int) -> Node:
+def _without_largest(build: Builder, x: Node, dim: int) -> Node:
     return build.sub(x, build.make("detach", reduce(build, "amax", x, axes_of(x, dim), True)))
 
 

@@ -52,7 +52,10 @@ def slice_(
         raise TraceError("a slice of the batch: a step may not pick rows")
     if step != 1:
         raise TraceError("a slice with a step is outside the table of operations")
-    first, last = (size if bound is None else max(0, min(size, bound + size if bound < 0 else bound)) for bound in (start or 0, end))
+    first, last = (
+        size if bound is None else max(0, min(size, bound + size if bound < 0 else bound))
+        for bound in (start or 0, end)
+    )
     return part(tracer, x, axis, first, last)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from elman.compiler.graph import Builder, Node
-from elman.errors import TraceError
+from elman.errors import ShapeError, TraceError
 
 if TYPE_CHECKING:
     from .tracer import Tracer
@@ -72,7 +72,10 @@ def _prepared(build: Builder, letters: str, node: Node, operands: Sequence[tuple
     """An operand without the axes of size 1 that broadcast against another operand."""
     if len(set(letters)) != len(letters):
         raise TraceError("`einsum` of a diagonal is outside the table of operations")
-    sizes = {l: s for other, n in operands for l, s in zip(other, n.shape, strict=True) if s != 1}
+    sizes: dict[str, int | str] = {}
+    for letter, size in ((l, s) for other, n in operands for l, s in zip(other, n.shape, strict=True) if s != 1):
+        if sizes.setdefault(letter, size) != size:
+            raise ShapeError(f"sizes that meet are {sizes[letter]} and {size}")
     kept = [axis for axis, letter in enumerate(letters) if node.shape[axis] == sizes.get(letter, 1)]
     if len(kept) < len(letters):
         node = build.reshape(node, tuple(node.shape[axis] for axis in kept))

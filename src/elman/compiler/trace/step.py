@@ -81,18 +81,16 @@ def trace_step(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Map
     return first
 
 
-def _trace(
-    cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor], batch: int
-) -> Traced:
+def _trace(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor], batch: int) -> Traced:
     """One run of the step on tensors without numbers."""
-    tracer, reads = Tracer(batch), Reads()
+    tracer, reads = Tracer(batch, type(cell).__name__), Reads()
     given = {name: tracer.input(name, tuple(p.shape), p.dtype, batched=False) for name, p in parameters.items()}
     x = None if sizes.x is None else tracer.input("x", *sizes.x, batched=True)
     fed = None if sizes.fed is None else tracer.input("fed", *sizes.fed, batched=True)
     names = state_names(cell, len(sizes.states))
     states = tuple(tracer.input(name, *size, batched=True) for name, size in zip(names, sizes.states, strict=True))
     with recording(cell, reads), torch.enable_grad(), Products(tracer), tracer:
-        leaving, y = _run(cell, one_step, given, (x, fed, states))
+        leaving, y = _run(cell, one_step, given, (x, fed, states), batch)
     nodes = [tracer.node(state) for state in leaving]
     for node, tensor in zip(nodes, sizes.states, strict=True):
         if not node.shape or node.shape[0] != "B":
@@ -127,13 +125,13 @@ class _Bound(nn.Module):
         return self.one_step(self.cell, *args)
 
 
-def _run(cell: nn.Module, one_step: OneStep, given: Mapping[str, Tensor], args: tuple[Any, ...]) -> Any:
+def _run(cell: nn.Module, one_step: OneStep, given: Mapping[str, Tensor], args: tuple[Any, ...], batch: int) -> Any:
     """The step under other parameters; what is no error of the step's own means that it cannot be read."""
     under = {f"cell.{name}": tensor for name, tensor in given.items()}
     try:
         return torch.func.functional_call(_Bound(cell, one_step), under, args)
-    except ElmanError:
-        raise
+    except ElmanError as error:
+        raise type(error)(str(error).replace(str(batch), "B")) from error
     except Exception as error:
         raise TraceError(f"{type(error).__name__} while the step was read: {error}{_line_of(error)}") from error
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -25,16 +25,18 @@ _FACTORIES = {"empty", "zeros", "ones", "full", "scalar_tensor", "arange", "eye"
 _FUNCTION_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records what a step does.
 
     Args:
         batch: the number that stands for B: a prime that is no size of the step.
+        owner: the class of the cell, for messages.
     """
 
-    def __init__(self, batch: int) -> None:
-        super().__init__()
+    def __init__(self, batch: int, owner: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.batch = batch
+        self.owner = owner
         self.build = Builder()
         self.captured: dict[Node, Tensor] = {}
         self.draws: list[Draw] = []
@@ -42,7 +44,6 @@ class Tracer(TorchDispatchMode):
         self._alive: list[Tensor] = []  # an id is unique only while its tensor lives
         self._storages: dict[int, set[int]] = {}
         self._given: set[int] = set()
-        self._mute = False
 
     # what the step is given
 
@@ -66,9 +67,9 @@ class Tracer(TorchDispatchMode):
         """The sizes of a tensor, with B where the batch is."""
         return tuple(BATCH if size == self.batch else size for size in tensor.shape)
 
-    def symbolic(self, sizes: Any) -> Shape:
-        """Sizes as the step wrote them, with B where the batch is."""
-        return tuple(BATCH if size == self.batch else int(size) for size in sizes)
+    def numbers(self, shape: Shape) -> list[int]:
+        """A shape of the graph in numbers."""
+        return [self.batch if isinstance(size, str) else size for size in shape]
 
     def node(self, tensor: Tensor) -> Node:
         """The node that computes a tensor; a tensor from elsewhere becomes an input of its own."""
@@ -88,8 +89,6 @@ class Tracer(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
-        if self._mute:
-            return func(*args, **_on_meta(kwargs))
         self.build.where = where_of_step()
         tensors = [t for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)]
         if not any(id(t) in self._nodes for t in tensors) and not self._makes_batch(name, args, kwargs):
@@ -109,24 +108,31 @@ class Tracer(TorchDispatchMode):
         meta = tree_map_only(Tensor, lambda t: t if t.device.type == "meta" else t.to("meta"), args)
         try:
             return func(*meta, **_on_meta(tree_map_only(Tensor, lambda t: t.to("meta"), kwargs)))
-        except NotImplementedError as error:
-            raise TraceError(f"`{name}` needs numbers{self._at()}") from error
-        except RuntimeError as error:
-            raise self.complaint(name, args, error) from error
+        except RuntimeError as error:  # NotImplementedError is one
+            if not any(word in str(error) for word in ("size", "shape", "dtype", "dimension")):
+                raise TraceError(f"`{name}` needs numbers: {error}{self._at()}") from error
+            raise self.complaint(name, tree_iter((args, kwargs)), error) from error
 
-    def complaint(self, name: str, args: Any, error: Exception) -> ElmanError:
+    def complaint(self, name: str, args: Iterable[Any], error: Exception) -> ElmanError:
         """What to tell the author of a step whose operands do not fit together."""
-        operands = [self.node(t) for t in tree_iter(args) if isinstance(t, Tensor)]
-        names = ", ".join(str(n.value) if n.op == "input" else f"({n.op} at {n.where})" for n in operands)
-        dtypes = {n.dtype for n in operands}
-        if "dtype" in str(error) and len(dtypes) > 1:
-            came = ", ".join(f"{n.value or n.op} {n.dtype}" for n in operands)
-            return DtypeError(f"`{name}({names})`: expected one dtype, got {came}: convert the input or the cell.{self._at()}")
-        came = " and ".join(show_shape(n.shape) for n in operands)
-        return ShapeError(f"`{name}({names})`: expected shapes that fit, got {came} ({error}).{self._at()}")
+        operands = [self.node(t) for t in args if isinstance(t, Tensor)]
+        names = ", ".join(_called(n) for n in operands)
+        if "dtype" in str(error) and len({n.dtype for n in operands}) > 1:
+            came = ", ".join(f"{_called(n)} {n.dtype}" for n in operands)
+            return DtypeError(
+                f"`{name}({names})`: expected one dtype, got {came}: convert the input or the cell.{self._at()}"
+            )
+        came = " and ".join(f"{_called(n)} {show_shape(n.shape)}" for n in operands)
+        why = str(error).replace(str(self.batch), BATCH).rstrip(".")
+        return ShapeError(f"`{name}({names})`: expected shapes that fit together, got {came}: {why}.{self._at()}")
 
     def _at(self) -> str:
-        return f"\n  in the step, {self.build.where.file}:{self.build.where.line}" if self.build.where else ""
+        where = self.build.where
+        return (
+            f"\n  in the step of {self.owner}, {where.file}:{where.line}"
+            if where
+            else f"\n  in the step of {self.owner}"
+        )
 
     def _record(self, name: str, func: Any, out: Any, args: Any, kwargs: Any) -> None:
         """Write down one operation."""
@@ -137,13 +143,20 @@ class Tracer(TorchDispatchMode):
         lowering = LOWERINGS.get(name.removesuffix("_") if in_place else name)
         if lowering is None or "out" in kwargs:
             raise TraceError(f"`{name}` is outside the table of operations{self._at()}")
-        nodes = lowering(self, out, *tree_map_only(Tensor, self.node, args), **tree_map_only(Tensor, self.node, kwargs))
+        nodes = self._lowered(lowering, out, *tree_map_only(Tensor, self.node, (args, kwargs)))
         results = [t for t in tree_iter(out) if isinstance(t, Tensor)]
         for tensor, node in zip(results, nodes if isinstance(nodes, tuple) else (nodes,), strict=False):
             if node is not None:
                 node = node if torch.is_grad_enabled() else self.build.make("detach", node)
                 self._rebind(args[0], node) if in_place else self.track(tensor, node)
         return None
+
+    def _lowered(self, lowering: Any, out: Any, args: Any, kwargs: Any) -> Any:
+        """What a row of the table makes; a row that refuses its arguments is told the line."""
+        try:
+            return lowering(self, out, *args, **kwargs)
+        except TraceError as error:
+            raise TraceError(f"{error}{self._at()}") from error
 
     def _rebind(self, tensor: Tensor, node: Node) -> None:
         """An operation in place: the same tensor is what another node computes."""
@@ -168,14 +181,21 @@ class Products(TorchFunctionMode):
         if product is None or not any(id(t) in tracer._nodes for t in tensors):
             return func(*args, **kwargs)
         tracer.build.where = where_of_step()
-        tracer._mute = True
+        nodes, named = tree_map_only(Tensor, tracer.node, args), tree_map_only(Tensor, tracer.node, kwargs)
+        if len({tracer.node(t).dtype for t in tensors}) > 1:
+            raise tracer.complaint(func.__name__, tensors, DtypeError("different dtype"))
         try:
-            out = tracer._run(func, func.__name__, args, kwargs)
-        finally:
-            tracer._mute = False
-        node = product(tracer, *tree_map_only(Tensor, tracer.node, args), **tree_map_only(Tensor, tracer.node, kwargs))
+            node = product(tracer, *nodes, **named)
+        except ShapeError as error:
+            raise tracer.complaint(func.__name__, tensors, error) from error
+        out = torch.empty(tracer.numbers(node.shape), dtype=tensors[0].dtype, device="meta")
         tracer.track(out, node if torch.is_grad_enabled() else tracer.build.make("detach", node))
         return out
+
+
+def _called(node: Node) -> str:
+    """What to call a node in a message."""
+    return str(node.value) if node.op == "input" else f"the {node.op} of line {node.where.line if node.where else '?'}"
 
 
 def dtype_name(dtype: torch.dtype) -> str:

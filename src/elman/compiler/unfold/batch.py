@@ -1,7 +1,7 @@
 """From one step to all steps at once: a leading axis T for whatever differs from step to step.
 
-    before   %1 = einsum bi,hi->bh x U        [B, H]
-    after    %1 = einsum Tbi,hi->Tbh x U      [T, B, H]
+before   %1 = einsum bi,hi->bh x U        [B, H]
+after    %1 = einsum Tbi,hi->Tbh x U      [T, B, H]
 """
 
 from elman.axes import TIME, Shape
@@ -69,7 +69,8 @@ class Lift:
     def _aligned(self, inputs: tuple[Node, ...], timed: list[bool], rank: int) -> tuple[Node, ...]:
         """Timed inputs of fewer axes with ones after T, so that they broadcast as they did without T."""
         return tuple(
-            self.build.reshape(i, self._with_ones(i.shape, rank)) if t else i for i, t in zip(inputs, timed, strict=True)
+            self.build.reshape(i, self._with_ones(i.shape, rank)) if t else i
+            for i, t in zip(inputs, timed, strict=True)
         )
 
     def _with_ones(self, shape: Shape, rank: int) -> Shape:

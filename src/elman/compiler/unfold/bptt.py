@@ -39,7 +39,10 @@ def bptt(forward: Loop) -> Backward:
     coming, sequences, entering = _coming(build, forward)
     wanted = [*forward.sequences, *(c.entering for c in forward.carries), *shared]
     back = backward(build, coming, wanted)
-    carries = [back.get(c.entering, build.expand(build.const(0.0, c.entering.dtype), c.entering.shape)) for c in forward.carries]
+    carries = [
+        back.get(c.entering, build.expand(build.const(0.0, c.entering.dtype), c.entering.shape))
+        for c in forward.carries
+    ]
     each = {_d(s): back[s] for s in forward.sequences if s in back}
     total = {f"sum{number}": back[node] for number, node in enumerate(shared) if node in back}
     kept, standing = _kept(build, forward, constant, [*carries, *each.values(), *total.values()])
@@ -118,5 +121,3 @@ def _d(node: Node) -> str:
 def _unique(op: str, names: dict[str, int]) -> str:
     names[op] = names.get(op, 0) + 1
     return f"kept {op}{names[op]}"
-
-

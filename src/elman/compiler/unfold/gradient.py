@@ -129,6 +129,11 @@ def _concat(b: Builder, n: Node, g: Node) -> Sequence[Node]:
     return parts
 
 
+def _slope(b: Builder, y: Node) -> Node:
+    """1 - 2 y."""
+    return b.sub(b.const(1.0, y.dtype), b.mul(y, 2.0))
+
+
 def _none(b: Builder, n: Node, g: Node) -> Sequence[None]:
     return [None] * len(n.inputs)
 
@@ -141,8 +146,8 @@ VJP: dict[str, Rule] = {
     "expm1": _plain(lambda b, g, x, y, one: b.mul(g, b.add(y, one))),
     "log": _plain(lambda b, g, x, y, one: b.div(g, x)),
     "log1p": _plain(lambda b, g, x, y, one: b.div(g, b.add(x, one))),
-    "tanh": _plain(lambda b, g, x, y, one: b.mul(g, b.sub(one, b.mul(y, y)))),
-    "sigmoid": _plain(lambda b, g, x, y, one: b.mul(g, b.mul(y, b.sub(one, y)))),
+    "tanh": _plain(lambda b, g, x, y, one: b.make("tanh_grad", g, y)),
+    "sigmoid": _plain(lambda b, g, x, y, one: b.make("sigmoid_grad", g, y)),
     "sqrt": _plain(lambda b, g, x, y, one: b.div(g, b.mul(y, 2.0))),
     "abs": _plain(lambda b, g, x, y, one: b.mul(g, b.make("sign", x))),
     "sign": _none,
@@ -166,6 +171,8 @@ VJP: dict[str, Rule] = {
     "or": _none,
     "not": _none,
     "where": _where,
+    "tanh_grad": _two(lambda b, g, x, y, n: (b.make("tanh_grad", g, y), b.mul(b.mul(g, x), b.mul(y, -2.0)))),
+    "sigmoid_grad": _two(lambda b, g, x, y, n: (b.make("sigmoid_grad", g, y), b.mul(b.mul(g, x), _slope(b, y)))),
     "einsum": _einsum,
     "sum": _sum,
     "amax": _amax,
@@ -224,4 +231,4 @@ def _side_by_side(parts: Sequence[Node]) -> bool:
         if g.value[0] != axis or g.value[1] != end or not isinstance(size, int):
             return False
         end += size
-    return parts[-1].value[2] == 0
+    return bool(parts[-1].value[2] == 0)

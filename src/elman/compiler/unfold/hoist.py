@@ -144,7 +144,7 @@ class _Cut:
     def inside(self) -> Loop:
         """The loop that is left, over inputs that the stage before hands over."""
         build = Builder()
-        body = [n for n in topological([c.leaving for c in self.loop.carries], stop=self.early.made)]
+        body = topological([c.leaving for c in self.loop.carries], stop=self.early.made)
         ready = [n for n in body if n not in self.carried and n.op != "const"]
         standing = {n: build.input(self._hand_over(n), n.shape, n.dtype) for n in ready}
         return Loop(
@@ -159,4 +159,3 @@ class _Cut:
         """What needs no carry, for all t at once."""
         used = topological(self.handed.values())
         return verify(Graph(tuple(i for i in self.inputs.values() if i in used), dict(self.handed)))
-

@@ -1,7 +1,7 @@
 """Graph -> loop: the same step at t = 1..T.
 
-    before   one step: x, h, θ -> h', y
-    after    a loop: sequences x[t], carries h, invariants θ -> y[t], the last h
+before   one step: x, h, θ -> h', y
+after    a loop: sequences x[t], carries h, invariants θ -> y[t], the last h
 """
 
 from collections.abc import Mapping
@@ -112,9 +112,13 @@ def unfold(step: Step, binding: Binding) -> Loop:
         if state not in read:
             each[f"{state.value}'"] = leaving
         else:
-            carries.append(Carry(state, leaving if live is None else build.where_(_rows(build, live, state), leaving, state)))
+            carries.append(
+                Carry(state, leaving if live is None else build.where_(_rows(build, live, state), leaving, state))
+            )
     used = topological([*(c.leaving for c in carries), *each.values()])
-    return Loop(tuple(s for s in sequences if s in used), tuple(carries), tuple(i for i in invariants if i in used), each)
+    return Loop(
+        tuple(s for s in sequences if s in used), tuple(carries), tuple(i for i in invariants if i in used), each
+    )
 
 
 def substitute(build: Builder, root: Node, new: Mapping[Node, Node]) -> Node:
