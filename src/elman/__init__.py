@@ -3,7 +3,6 @@
 from . import errors, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
 from .layers import Bidirectional, Layer, Recurrent, Stack
-
 from .version import __version__
 
 __all__ = [
@@ -17,6 +16,7 @@ __all__ = [
     "Layer",
     "Recurrent",
     "Stack",
+    "__version__",
     "errors",
     "nn",
 ]

@@ -1,6 +1,7 @@
 """The only room that knows how things are made fast."""
 
-from .pipeline import unroll
+from .pipeline import StepByStepWarning, unroll
+from .plan import STAGES, LayerPlan, Plan, planning
 from .sequences import Sequences
 
-__all__ = ["Sequences", "unroll"]
+__all__ = ["STAGES", "LayerPlan", "Plan", "Sequences", "StepByStepWarning", "planning", "unroll"]

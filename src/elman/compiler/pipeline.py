@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from elman.errors import TraceError
 
+from .plan import note
 from .runtime.autograd import Unrolled
 from .runtime.compiled import Compiled
 from .runtime.eager import States, one_step, unroll_eagerly
@@ -72,14 +73,17 @@ def unroll(
         What is given out [T, B, O], zero where a row has ended, and the states at each row's own end.
     """
     used = parameters_of(cell) if parameters is None else dict(parameters)
-    if not transformed():
-        try:
-            compiled = compile_step(cell, given, states, emit, used)
-        except TraceError as error:
-            _warn_once(cell, str(error))
-        else:
-            return run(compiled, given, states, used, generator)
-    return _step_by_step(cell, given, states, emit, parameters)
+    if transformed():
+        note(cell, None, "torch.func or forward-mode differentiation looks at every operation")
+        return _step_by_step(cell, given, states, emit, parameters)
+    try:
+        compiled = compile_step(cell, given, states, emit, used)
+    except TraceError as error:
+        _warn_once(cell, str(error))
+        note(cell, None, str(error))
+        return _step_by_step(cell, given, states, emit, parameters)
+    note(cell, compiled, "the only one that is built in so far")
+    return run(compiled, given, states, used, generator)
 
 
 def compile_step(

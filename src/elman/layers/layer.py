@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from elman.compiler import Plan, planning
 from elman.errors import ArgumentError, ShapeError
 
 from . import lengths as rows
@@ -90,6 +91,12 @@ class Layer(nn.Module):
         marks = self._marks(x, lengths, reset, present, targets, emit, generator, steps, batch)
         y, state = self.run(_only_present(x, self._rows(present)), state, marks, steps, batch)
         return (y.transpose(0, 1) if self.batch_first else y), state
+
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """What a call with these arguments runs, and why: it is made once, without gradients, and looked at."""
+        with torch.no_grad(), planning() as layers:
+            self(*args, **kwargs)
+        return Plan(tuple(layers))
 
     def run(
         self, x: Tensor | None, state: Any, marks: Marks, steps: int | None = None, batch: int | None = None

@@ -24,7 +24,7 @@ def as_states(value: Any) -> States:
 
 def one_step(
     cell: Any, x: Tensor | None, fed: Tensor | None, states: States, emit: Callable[[Tensor], Tensor] | None
-) -> tuple[States, Tensor]:
+) -> tuple[States, Tensor, States]:
     """One step under a binding.
 
     Args:
@@ -35,7 +35,7 @@ def one_step(
         emit: makes what is fed at the next step of what is given out now; None for the identity.
 
     Returns:
-        What leaves the step (as many as `states`), and what is given out.
+        What leaves the step (as many as `states`), what is given out, and what the step itself returned.
     """
     own = cell.feedback_size is not None and fed is None
     inner = states[:-1] if own else states
@@ -46,7 +46,7 @@ def one_step(
     if own:
         leaving = (*leaving, y if emit is None else emit(y))
     check_states(cell, states, leaving)
-    return leaving, y
+    return leaving, y, values
 
 
 def check_states(cell: Any, entering: States, leaving: States) -> None:
@@ -88,7 +88,7 @@ def unroll_eagerly(
             entering = tuple(choose(given.reset[t], i, s) for i, s in zip(initial, states, strict=True))
         x = None if given.x is None else given.x[t]
         fed = None if given.fed is None else given.fed[t]
-        leaving, y = one_step(cell, x, fed, entering, emit)
+        leaving, y, _ = one_step(cell, x, fed, entering, emit)
         if given.live is not None:
             leaving = tuple(choose(given.live[t], new, old) for new, old in zip(leaving, states, strict=True))
             y = choose(given.live[t], y, torch.zeros_like(y))

@@ -20,7 +20,7 @@ _LOCK = threading.Lock()  # a traced module stands under other parameters for a 
 _PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061)
 
 Size = tuple[int, ...]
-OneStep = Callable[..., tuple[tuple[Tensor, ...], Tensor]]
+OneStep = Callable[..., tuple[tuple[Tensor, ...], Tensor, tuple[Tensor, ...]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class Traced:
         x, fed, states, parameters: the input nodes by their part; None or empty where there is none.
         leaving: the nodes of the next states.
         y: the node of what is given out.
+        values: the nodes of what the step returned.
         captured: tensors that the step took from elsewhere, by input.
         draws: random inputs, by input.
         reads: the attributes that the step read.
@@ -44,6 +45,7 @@ class Traced:
     parameters: dict[str, Node]
     leaving: tuple[Node, ...]
     y: Node
+    values: tuple[Node, ...]
     captured: dict[Node, Tensor] = field(default_factory=dict)
     draws: dict[Node, Draw] = field(default_factory=dict)
     reads: Reads = field(default_factory=Reads)
@@ -90,7 +92,7 @@ def _trace(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping
     names = state_names(cell, len(sizes.states))
     states = tuple(tracer.input(name, *size, batched=True) for name, size in zip(names, sizes.states, strict=True))
     with recording(cell, reads), torch.enable_grad(), Products(tracer), tracer:
-        leaving, y = _run(cell, one_step, given, (x, fed, states), batch)
+        leaving, y, values = _run(cell, one_step, given, (x, fed, states), batch)
     nodes = [tracer.node(state) for state in leaving]
     for node, tensor in zip(nodes, sizes.states, strict=True):
         if not node.shape or node.shape[0] != "B":
@@ -107,6 +109,7 @@ def _trace(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping
         parameters={name: tracer.node(tensor) for name, tensor in given.items()},
         leaving=tuple(nodes),
         y=outputs["y"],
+        values=tuple(tracer.node(value) for value in values),
         captured={node: tensor for node, tensor in tracer.captured.items() if node in leaves},
         draws={node: drawn[node.value] for node in leaves if node.value in drawn},
         reads=reads,

@@ -1,0 +1,251 @@
+"""What will run, and why: the stages of the compiler, to be looked at."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from elman.errors import ArgumentError
+
+from .graph import Graph, Node, show_graph, topological
+from .runtime.compiled import Compiled
+from .runtime.python import Program
+from .unfold import Loop, Stages, show_loop, show_stages
+
+STAGES = ("trace", "unfold", "gradient", "hoist")
+Edge = tuple[str, str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """What one layer runs.
+
+    Attributes:
+        cell: the class of the cell.
+        backend: "reference" (before | inside | after, on torch) or "step by step" (a Python loop).
+        reason: why.
+        compiled: the programs; None where the layer runs step by step.
+    """
+
+    cell: str
+    backend: str
+    reason: str
+    compiled: Compiled | None
+
+    def show(self, stage: str) -> str:
+        """A stage as text: "trace", "unfold", "gradient" or "hoist"."""
+        compiled = self._stages()
+        match stage:
+            case "trace":
+                return show_graph(compiled.traced.graph)
+            case "unfold":
+                return show_loop(compiled.loop)
+            case "gradient":
+                return show_loop(compiled.gradient.loop)
+            case "hoist":
+                forward, backward = show_stages(compiled.stages), show_stages(compiled.gradient_stages)
+                return f"FORWARD\n\n{forward}\n\nGRADIENT\n\n{backward}"
+        raise ArgumentError(f"expected a stage among {', '.join(STAGES)}, got {stage!r}.")
+
+    @property
+    def python(self) -> str:
+        """The Python functions that run on torch, with what the gradient needs."""
+        compiled = self._stages()
+        programs: list[tuple[str, Program]] = [("forward", compiled.forward_kept), ("gradient", compiled.backward)]
+        return "\n\n".join(f"# {name}, {stage}\n{text}" for name, p in programs for stage, text in p.text.items())
+
+    def wiring(self) -> tuple[Edge, ...]:
+        """Which of x, the states and the output is computed from which, through which parameters."""
+        return wiring(self._stages())
+
+    def boxes(self, stage: str, gradient: bool = False) -> tuple[list[tuple[str, str, str, str]], list[Edge]]:
+        """A stage as boxes (id, label, kind, group) and arrows (from, to, label)."""
+        compiled = self._stages()
+        if stage == "hoist":
+            parts = _parts(compiled.gradient_stages if gradient else compiled.stages)
+        elif stage == "trace":
+            parts = [("", compiled.traced.graph, None)]
+        else:
+            loop = compiled.gradient.loop if stage == "gradient" else compiled.loop
+            parts = [("", _body(loop), loop)]
+        return _Boxes({str(node.value) for node in compiled.traced.parameters.values()}).draw(parts)
+
+    def _stages(self) -> Compiled:
+        if self.compiled is None:
+            raise ArgumentError(f"{self.cell} runs step by step, so there are no stages to show: {self.reason}")
+        return self.compiled
+
+    def __str__(self) -> str:
+        head = f"{self.cell}: {self.backend} backend, {self.reason}"
+        if self.compiled is None:
+            return head
+        both = (("forward", self.compiled.stages), ("gradient", self.compiled.gradient_stages))
+        return "\n".join([head, *(f"  {name:8}  {_summary(stages)}" for name, stages in both)])
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a module runs, layer by layer, in the order of the call."""
+
+    layers: tuple[LayerPlan, ...]
+
+    @property
+    def backend(self) -> str:
+        """The backend of all layers, or "mixed"."""
+        backends = {layer.backend for layer in self.layers}
+        return backends.pop() if len(backends) == 1 else "mixed"
+
+    def show(self, stage: str) -> str:
+        """A stage of every layer as text: "trace", "unfold", "gradient" or "hoist"."""
+        return "\n\n".join(layer.show(stage) for layer in self.layers)
+
+    @property
+    def python(self) -> str:
+        """The Python functions that run on torch, for every layer."""
+        return "\n\n".join(layer.python for layer in self.layers)
+
+    def __str__(self) -> str:
+        return "\n".join(str(layer) for layer in self.layers)
+
+
+_NOTES: ContextVar[list[LayerPlan] | None] = ContextVar("elman_plan", default=None)
+
+
+@contextlib.contextmanager
+def planning() -> Iterator[list[LayerPlan]]:
+    """While this lasts, every layer that runs writes its plan into the list."""
+    notes: list[LayerPlan] = []
+    token = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(token)
+
+
+def note(cell: object, compiled: Compiled | None, reason: str) -> None:
+    """Write down what a layer runs, if anybody asks."""
+    notes = _NOTES.get()
+    if notes is not None:
+        backend = "step by step" if compiled is None else "reference"
+        notes.append(LayerPlan(type(cell).__name__, backend, reason, compiled))
+
+
+def _summary(stages: Stages) -> str:
+    inside = "nothing" if stages.inside is None else _counted(_body(stages.inside))
+    return f"before: {_counted(stages.before)} | inside: {inside} | after: {_counted(stages.after)}"
+
+
+def _counted(graph: Graph) -> str:
+    """How many products and other operations a graph holds."""
+    ops = Counter(node.op == "einsum" for node in graph.nodes if node.op not in ("input", "const"))
+    named = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((ops[True], "product"), (ops[False], "operation")) if n]
+    return " + ".join(named) or "nothing"
+
+
+def wiring(compiled: Compiled) -> tuple[Edge, ...]:
+    """The edges of the drawing of a step.
+
+    An edge leads from what enters a step (x, a state, what is fed) to what leaves it. Its label names the
+    parameters of the products that it meets first on its way.
+    """
+    traced = compiled.traced
+    labels = {node: str(node.value).rpartition(".")[0] or str(node.value) for node in traced.parameters.values()}
+    names = {node: str(node.value) for node in traced.states}
+    targets = [(str(s.value), node) for s, node in zip(traced.states, traced.leaving, strict=True) if s.value != "fed"]
+    if not targets:
+        targets = [("h", node) for node in traced.values[:1]]
+    edges: list[Edge] = []
+    hidden = [node for _, node in targets]
+    for name, node in targets:
+        for source in (n for n in (traced.x, *traced.states, traced.fed) if n is not None):
+            if source in topological([node]):
+                called = "y" if names.get(source, str(source.value)) == "fed" else str(source.value)
+                edges.append((called, name, _through(source, node, labels, ())))
+    if traced.y not in hidden:
+        reached = topological([traced.y], stop=hidden)
+        edges += [(n, "y", _through(node, traced.y, labels, hidden)) for n, node in targets if node in reached]
+        if traced.x is not None and traced.x in reached:
+            edges.append(("x", "y", _through(traced.x, traced.y, labels, hidden)))
+    return tuple(dict.fromkeys(edges))
+
+
+def _through(source: Node, target: Node, labels: dict[Node, str], stop: object) -> str:
+    """The parameters of the first products on the way from a source to a target."""
+    barrier = [n for n in stop if n is not source] if isinstance(stop, list) else []
+    nodes = topological([target], stop=barrier)
+    reached, found = {source}, []
+    for node in nodes:
+        if node is source or not any(i in reached for i in node.inputs):
+            continue
+        weights = (
+            [labels[w] for w in topological(node.inputs, stop=reached) if w in labels] if node.op == "einsum" else []
+        )
+        if weights:
+            found += weights
+        else:
+            reached.add(node)
+    return ", ".join(dict.fromkeys(found))
+
+
+def _body(loop: Loop) -> Graph:
+    """The body of a loop as a graph."""
+    inputs = (*loop.sequences, *(c.entering for c in loop.carries), *loop.invariants)
+    leaving = {f"{c.entering.value} leaving": c.leaving for c in loop.carries}
+    return Graph(inputs, {**leaving, **loop.each, **loop.total})
+
+
+def _parts(stages: Stages) -> list[tuple[str, Graph, Loop | None]]:
+    inside = [] if stages.inside is None else [("inside", _body(stages.inside), stages.inside)]
+    return [("before", stages.before, None), *inside, ("after", stages.after, None)]
+
+
+class _Boxes:
+    """Boxes and arrows of stages that hand values to each other by name."""
+
+    def __init__(self, parameters: set[str]) -> None:
+        self.parameters = parameters
+        self.boxes: list[tuple[str, str, str, str]] = []
+        self.arrows: list[Edge] = []
+        self.by_name: dict[str, str] = {}
+
+    def draw(self, parts: list[tuple[str, Graph, Loop | None]]) -> tuple[list[tuple[str, str, str, str]], list[Edge]]:
+        """All boxes and arrows of the parts, one after the other."""
+        for place, (group, graph, loop) in enumerate(parts):
+            ids: dict[Node, str] = {}
+            carried = set() if loop is None else {c.entering for c in loop.carries}
+            for node in graph.nodes:
+                self._box(node, group, ids, node in carried)
+            for carry in () if loop is None else loop.carries:
+                if carry.leaving in ids:
+                    self.arrows.append((ids[carry.leaving], ids[carry.entering], "next t"))
+            self.by_name |= {name: ids[node] for name, node in graph.outputs.items() if node in ids}
+            if place == len(parts) - 1:
+                self._results(graph, group, ids)
+        read = {end for arrow in self.arrows for end in arrow[:2]}
+        return [box for box in self.boxes if box[0] in read], self.arrows
+
+    def _box(self, node: Node, group: str, ids: dict[Node, str], carried: bool) -> None:
+        if node.op == "const":
+            return
+        if node.op == "input":
+            name = str(node.value)
+            if name in self.by_name and not carried:
+                ids[node] = self.by_name[name]
+                return
+            kind = "state" if carried else "weight" if name in self.parameters else "input"
+            ids[node] = self.by_name[name] = self._new(name, kind, group)
+            return
+        label = f"{node.op} {node.value}" if node.op == "einsum" else node.op
+        numbers = [f"{i.value:g}" for i in node.inputs if i.op == "const" and isinstance(i.value, float)]
+        ids[node] = self._new(" ".join([label, *numbers]), "product" if node.op == "einsum" else "", group)
+        self.arrows += [(ids[i], ids[node], "") for i in dict.fromkeys(node.inputs) if i in ids]
+
+    def _results(self, graph: Graph, group: str, ids: dict[Node, str]) -> None:
+        for name, node in graph.outputs.items():
+            if node in ids and not name.endswith(" leaving"):
+                self.arrows.append((ids[node], self._new(name, "output", group), ""))
+
+    def _new(self, label: str, kind: str, group: str) -> str:
+        self.boxes.append((f"n{len(self.boxes)}", label, kind, group))
+        return self.boxes[-1][0]
