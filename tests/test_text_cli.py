@@ -11,6 +11,7 @@ import pytest
 
 from elman import cli
 from elman.tasks import TextModel
+from elman.training.learner import Learner
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
 SMALL = ["--hidden-size", "16", "--embedding", "8", "--window", "20", "--batch-size", "4", "--layers", "1"]
@@ -47,9 +48,9 @@ def test_fit_sample_score(elman_text, book, tmp_path):
     assert not re.search("(?i)lightning|warning|gpu available", said)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["book.txt", "m.csv", "m.elman", "m.png"]
 
-    code, said, _ = elman_text("sample", out, "--prompt", "[red]one", "--length", 20, "--seed", 4)
+    code, said, _ = elman_text("sample", out, "--prompt", "[red]:smile: one", "--length", 20, "--seed", 4)
     assert code == 0
-    assert said == "[red]one" + TextModel.load(out).sample("[red]one", 20, 0.8, seed=4) + "\n"
+    assert said == "[red]:smile: one" + TextModel.load(out).sample("[red]:smile: one", 20, 0.8, seed=4) + "\n"
 
     code, said, _ = elman_text("score", out, book)
     assert code == 0
@@ -111,30 +112,46 @@ def test_help_is_a_manual_page(elman_text):
         assert "-h, --help" in said
 
 
-@pytest.mark.slow
-def test_ctrl_c_saves_the_model_and_resume_goes_on(book, tmp_path):
-    whole, out = tmp_path / "whole.elman", tmp_path / "m.elman"
-    fit = [sys.executable, "-c", "from elman.cli import main; main()", "text", "fit", str(book), *SMALL]
-    fit += ["--epochs", "15", "--patience", "15", "--dropout", "0.3", "--threads", "1", "--out"]
-    subprocess.run([*fit, str(whole)], check=True, capture_output=True)
-    running = subprocess.Popen([*fit, str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not out.exists():  # the first epoch has ended
-        time.sleep(0.01)
-        assert running.poll() is None
-    running.send_signal(signal.SIGINT)
-    said, wrong = running.communicate(timeout=60)
-    assert running.returncode == 130, wrong
-    assert "with --resume goes on from here" in said
-    assert wrong == ""
-    left = {"m.csv", "m.elman", "m.elman.resume", "m.png"}
-    assert left <= set(os.listdir(tmp_path))
-    stopped = TextModel.load(out)
-    assert 1 <= len(stopped.history.epochs) < 15
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_model_and_resume_goes_on(elman_text, book, tmp_path, monkeypatch, number):
+    real = Learner.on_train_batch_end
 
-    refused = subprocess.run([*fit, str(out)], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "Go on with --resume, or throw it away with --fresh" in refused.stderr
-    subprocess.run([*fit, str(out), "--resume"], check=True, capture_output=True)
+    def interrupt(learner, *words):
+        if learner.standing.step == 25 and len(learner.standing.history.epochs) == 1:
+            os.kill(os.getpid(), number)
+        real(learner, *words)
+
+    out = tmp_path / "m.elman"
+    fit = ["fit", book, "--out", out, *SMALL, "--epochs", 3]
+    with monkeypatch.context() as patched:
+        patched.setattr(Learner, "on_train_batch_end", interrupt)
+        code, said, wrong = elman_text(*fit)
+    assert (code, wrong) == (130, "")
+    assert "with --resume goes on from here" in said
+    assert {"m.csv", "m.elman", "m.elman.resume", "m.png"} <= set(os.listdir(tmp_path))
+    assert len(TextModel.load(out).history.epochs) == 1
+
+    code, _, wrong = elman_text(*fit)
+    assert code == 2
+    assert "Go on with --resume, or throw it away with --fresh" in wrong
+    code, said, wrong = elman_text(*fit, "--resume")
+    assert (code, wrong) == (0, "")
+    assert "goes on in epoch 2" in said
     assert not (tmp_path / "m.elman.resume").exists()
-    one, other = TextModel.load(whole), TextModel.load(out)
-    assert one.score(RHYME) == other.score(RHYME)
+    assert len(TextModel.load(out).history.epochs) == 3
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_with_130(book, tmp_path):
+    code = "from elman.cli import main; main()"
+    words = ["text", "fit", str(book), *SMALL, "--epochs", "1000", "--patience", "1000", "--threads", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words, "--out", str(tmp_path / "m.elman")], stderr=subprocess.PIPE, text=True
+    ) as running:
+        while not (tmp_path / "m.elman").exists():  # the first epoch has ended
+            time.sleep(0.01)
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        _, wrong = running.communicate(timeout=60)
+    assert (running.returncode, wrong) == (130, "")
+    assert TextModel.load(tmp_path / "m.elman").history.epochs

@@ -1,5 +1,6 @@
 """A training that was killed, at any moment, ends in the same bits as one that was not."""
 
+import os
 import random
 import signal
 import subprocess
@@ -122,6 +123,27 @@ def test_after_a_crash_the_same_bits(tmp_path, whole, crash, save_every):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.png"]
 
 
+class Interrupt(Callback):
+    """Stands for a Ctrl-C during a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if pl_module.standing.step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("step", [4, STEPS - 1, STEPS + 3])
+def test_after_ctrl_c_the_same_bits(tmp_path, whole, step):
+    out = tmp_path / "m.elman"
+    with pytest.raises(KeyboardInterrupt):
+        fit(out, Interrupt(step))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.elman.resume", "m.png"]
+    fit(out, resume=True)
+    assert outcome(out) == whole
+
+
 def test_after_two_crashes_the_same_bits(tmp_path, whole):
     out = tmp_path / "m.elman"
     with pytest.raises(Crash):
@@ -133,7 +155,7 @@ def test_after_two_crashes_the_same_bits(tmp_path, whole):
 
 
 def test_early_stopping_is_resumed_too(tmp_path):
-    options = {"epochs": 20, "patience": 1, "learning_rate": 0.1, "validation": 0.2}
+    options = {"epochs": 20, "patience": 1, "learning_rate": 0.5, "validation": 0.2}
     fit(tmp_path / "whole.elman", **options)
     epochs = len(TextModel.load(tmp_path / "whole.elman").history.epochs)
     rows = outcome(tmp_path / "whole.elman")[1]

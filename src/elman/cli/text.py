@@ -1,5 +1,6 @@
 """`elman text`: train a language model on text, have it write, measure it."""
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from elman.data import Reading
@@ -20,9 +22,9 @@ FILES are UTF-8 text files, and folders of them; without any, the model learns t
 with Python, the 465,000 characters of its reference manual.
 
 \b
-    elman text fit                                    the built-in text, in a few minutes
-    elman text fit book.txt --out book.elman          your own
-    elman text fit src/ --unit word --epochs 30       words; a rare one is spelled in characters
+    elman text fit                                      the built-in text, in a few minutes
+    elman text fit book.txt --out book.elman            your own
+    elman text fit src/ --unit word --epochs 30         words; a rare one is spelled in characters
     elman text fit book.txt --out book.elman --resume   go on after a crash or Ctrl-C
 
 \b
@@ -126,7 +128,7 @@ def fit(
         model.fit(reading.text, out=out, resume=resume, fresh=fresh, device=device, threads=threads, callbacks=looks_on)
     except KeyboardInterrupt:
         _show_end(console, model, out)
-        console.print("stopped by Ctrl-C; the same command with --resume goes on from here")
+        console.print("stopped before the end; the same command with --resume goes on from here")
         raise typer.Exit(130) from None
     _show_end(console, model, out)
 
@@ -147,9 +149,9 @@ def sample(
 
     console = Console(highlight=False, soft_wrap=True)
     written = TextModel.load(model, device).stream(prompt, length, temperature, top_k, top_p, seed)
-    console.print(f"[bold cyan]{escape(prompt)}[/]" if prompt else "", end="")
+    console.print(Text(_harmless(prompt) if console.is_terminal else prompt, style="bold cyan"), end="")
     for piece in written:
-        console.file.write(piece)
+        console.file.write(_harmless(piece) if console.is_terminal else piece)
         if console.is_terminal:
             console.file.flush()
     console.file.write("\n")
@@ -175,6 +177,11 @@ def score(
     table.add_row(f"{found.units:,}", f"{loaded.unit}s foreseen, {found.characters:,} characters")
     table.add_row(f"{found.unknown:,}", "characters that the model does not know")
     Console(highlight=False).print(table)
+
+
+def _harmless(text: str) -> str:
+    """Text without what would command a terminal; what a model has learnt may hold anything."""
+    return "".join("\ufffd" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text)
 
 
 def _read(files: list[Path] | None) -> "Reading":

@@ -188,18 +188,18 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _ask_on_interrupt(learner: Learner) -> Iterator[None]:
-    """The first Ctrl-C asks the training to stop after its step; a second one stops it where it is."""
+    """The first Ctrl-C, or SIGTERM, asks the training to stop after its step; a second Ctrl-C stops it where it is."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def ask(number: int, frame: Any) -> None:
         learner.stop_asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
