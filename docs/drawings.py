@@ -2,30 +2,22 @@
 
 from pathlib import Path
 
+from elman.cli.show import show
 from elman.inspection import Structure, draw
 
 FOLDER = Path(__file__).parent / "drawings"
-
-ELMAN = Structure("Elman", ("x",), ("h",), "o", False, (("x", "h", "U"), ("h", "h", "W"), ("h", "o", "V")))
-JORDAN = Structure("Jordan", ("x",), ("h",), "o", True, (("x", "h", "U"), ("o", "h", "W"), ("h", "o", "V")))
-LSTM = Structure(
-    "LSTM",
-    ("x",),
-    ("h", "c"),
-    None,
-    False,
-    tuple((source, target, label) for target in ("h", "c") for source, label in (("x", "U"), ("h", "W"), ("c", ""))),
-)
+READOUT = Structure("Elman", ("x",), ("h",), "o", False, (("x", "h", "U"), ("h", "h", "W"), ("h", "o", "V")))
 
 
 def main():
-    """Write the rolled and the unfolded graph of three networks."""
+    """Write the rolled and the unfolded graph of some cells, and what the compiler makes of them."""
     FOLDER.mkdir(exist_ok=True)
-    for structure in (ELMAN, JORDAN, LSTM):
-        for suffix, steps in (("rolled", None), ("unfolded", 3)):
-            file = FOLDER / f"{structure.name.lower()}_{suffix}.svg"
-            file.write_text(draw(structure, steps, "svg"), encoding="utf-8")
-            print(file)
+    for suffix, steps in (("rolled", None), ("unfolded", 3)):
+        (FOLDER / f"elman_{suffix}.svg").write_text(draw(READOUT, steps, "svg"), encoding="utf-8")
+        for cell in ("jordan", "lstm"):
+            show(cell, unfold=steps, format="svg", out=FOLDER / f"{cell}_{suffix}.svg")
+    for cell in ("elman", "lstm", "gru"):
+        show(cell, stage="hoist", format="svg", out=FOLDER / f"{cell}_hoist.svg")
 
 
 if __name__ == "__main__":

@@ -153,3 +153,14 @@ def test_jobs_need_their_extra_and_nothing_else_does(tmp_path):
     assert done.returncode == 2
     assert "pip install 'elman[jobs]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("cell", ["elman", "jordan", "lstm", "gru"])
+@pytest.mark.parametrize("options", [[], ["--unfold", "3"], ["--stage", "trace"], ["--stage", "hoist"]])
+@pytest.mark.parametrize("format", ["text", "mermaid", "svg"])
+def test_show_draws_every_stage_in_every_format(cell, options, format):
+    done = run_here("show", cell, *options, "--format", format)
+    assert done.exit_code == 0
+    begins = {"text": "", "mermaid": "%%", "svg": "<svg"}
+    assert done.stdout.startswith(begins[format])
+    assert len(done.stdout.splitlines()) > 5

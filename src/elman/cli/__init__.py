@@ -1,8 +1,6 @@
 """The command line: `elman <job> ...`; every body is a few lines over the public face."""
 
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -10,7 +8,7 @@ import typer
 from elman.errors import ElmanError, SetupError
 from elman.version import __version__
 
-from . import doctor, text
+from . import doctor, show, text
 
 JOBS_NEED = ("lightning", "torchmetrics", "matplotlib")
 
@@ -61,8 +59,7 @@ def _options(
 
 app.command("doctor")(doctor.doctor)
 app.add_typer(text.app, name="text")
-if find_spec("elman.cli.show"):
-    app.command("show")(import_module("elman.cli.show").show)
+app.command("show")(show.show)
 
 
 def main() -> None:

@@ -16,7 +16,10 @@ from elman.version import __version__
 
 
 def doctor() -> None:
-    """Print versions, threads, the C compiler, the cache folder and the GPU: ten lines for a bug report."""
+    """Print ten lines for a bug report.
+
+    Versions, cores, threads, the C compiler, the cache folder, the GPU.
+    """
     for name, finding in findings():
         typer.echo(f"{name:<10} {finding}")
 

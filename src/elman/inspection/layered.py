@@ -49,13 +49,14 @@ def draw_layers(nodes: Sequence[GraphNode], edges: Sequence[Edge], groups: Seque
     at = {name: (layout.x[name] - left, layout.y[depth[name]]) for name in depth}
     backward = [edge for edge in edges if depth[edge[0]] >= depth[edge[1]]]
     backward.sort(key=lambda edge: depth[edge[0]] - depth[edge[1]])  # the shortest loop lies innermost
-    width = right - left + (26 * len(backward) + 10 if backward else 0)
+    lane = 7.4 * max((len(label) for _, _, label in backward), default=0) + 16  # so that no label lies on a line
+    width = right - left + (lane * len(backward) + 10 if backward else 0)
     shapes = [write((20, 26), title, "ink", "start")] if title else []
     shapes += _frames(nodes, groups, at, right - left)
     for edge, route in zip(edges, layout.routes, strict=True):
         shapes += _line([at[name] for name in route], edge[2])
     for number, edge in enumerate(backward):
-        shapes += _back(at, edge, number, right - left - MARGIN / 2 + 26 * (number + 1))
+        shapes += _back(at, edge, number, right - left - MARGIN / 2 + lane * (number + 0.6))
     for node in nodes:
         kind = f"node {node.kind}".rstrip()
         shapes += [box(at[node.id], widths[node.id], HEIGHT, kind), write(at[node.id], node.label, "ink code")]
