@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from elman.compiler.graph import Builder, Node
@@ -34,6 +35,15 @@ def node_of(tracer: "Tracer", value: Any, dtype: str) -> Node:
 def dtype_of(out: Tensor) -> str:
     """The dtype of a tensor as the graph names it."""
     return str(out.dtype).removeprefix("torch.")
+
+
+def common_dtype(*operands: Any) -> str:
+    """The dtype in which torch compares; a tensor without axes and a number give way to a tensor with axes."""
+    alike = [
+        torch.empty((1,) * len(a.shape), dtype=getattr(torch, a.dtype), device="meta") if isinstance(a, Node) else a
+        for a in operands
+    ]
+    return str(torch.result_type(*alike)).removeprefix("torch.")
 
 
 def pointwise(op: str) -> Lowering:
@@ -65,8 +75,7 @@ def compare(op: str, swap: bool = False, negate: bool = False) -> Lowering:
     """A comparison, out of lt, le and eq."""
 
     def lower(tracer: "Tracer", out: Tensor, a: Any, b: Any) -> Node:
-        floats = [n.dtype for n in (a, b) if isinstance(n, Node) and n.dtype != "bool"]
-        dtype = max(floats, default="float32")  # "float64" > "float32"
+        dtype = common_dtype(a, b)
         a, b = node_of(tracer, a, dtype), node_of(tracer, b, dtype)
         node = tracer.build.make(op, *((b, a) if swap else (a, b)))
         return tracer.build.make("not", node) if negate else node
@@ -121,10 +130,10 @@ def softplus(build: Builder, x: Node, beta: float = 1.0, threshold: float = 20.0
 
 
 def log_sigmoid(build: Builder, x: Node) -> Node:
-    """min(x, 0) - log(1 + exp -|x|)."""
-    tail = build.make("log1p", build.make("exp", build.neg(build.make("abs", x))))
-    half = build.where_(build.make("lt", _c(build, x, 0), x), _c(build, x, 0), x)
-    return build.sub(half, tail)
+    """min(x, 0) - log(1 + exp -|x|); both bend at 0, and their derivatives there add up to 1/2."""
+    positive = build.make("lt", _c(build, x, 0), x)
+    tail = build.make("log1p", build.make("exp", build.where_(positive, build.neg(x), x)))
+    return build.sub(build.where_(positive, _c(build, x, 0), x), tail)
 
 
 def gelu(build: Builder, x: Node, approximate: str = "none") -> Node:
@@ -242,16 +251,31 @@ def var(build: Builder, x: Node, dim: Any = None, *, correction: Any = 1, keepdi
     return build.mul(total, 1 / (over_features(x, axes) - correction))
 
 
+def root(build: Builder, x: Node) -> Node:
+    """The square root of what is not negative; its derivative at 0 is 0."""
+    zero = _negative(build, x)
+    return build.where_(zero, _c(build, x, 0), build.make("sqrt", build.where_(zero, _c(build, x, 1), x)))
+
+
+def std(build: Builder, x: Node, dim: Any = None, **kwargs: Any) -> Node:
+    """The standard deviation over features; its derivative at 0 is 0."""
+    return root(build, var(build, x, dim, **kwargs))
+
+
 def norm(
     build: Builder, x: Node, order: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Node:
     """The Euclidean norm over features; its derivative at 0 is 0."""
     if order != 2:
         raise TraceError(f"`norm` of order {order} is outside the table of operations")
-    total = reduce(build, "sum", build.mul(x, x), axes_of(x, dim), keepdim)
-    zero = _negative(build, total)
-    root = build.make("sqrt", build.where_(zero, _c(build, x, 1), total))
-    return build.where_(zero, _c(build, x, 0), root)
+    return root(build, reduce(build, "sum", build.mul(x, x), axes_of(x, dim), keepdim))
+
+
+def weight_norm(tracer: "Tracer", out: Any, v: Node, g: Node, dim: int = 0) -> tuple[Node, ...]:
+    """g v / |v|, with a norm for each entry of one axis."""
+    build = tracer.build
+    size = norm(build, v, 2, [axis for axis in range(len(v.shape)) if axis != dim % len(v.shape)], True)
+    return build.mul(v, build.div(g, size)), size
 
 
 def softmax(build: Builder, x: Node, dim: int, half_to_float: bool = False) -> Node:
@@ -412,11 +436,12 @@ LOWERINGS: dict[str, Lowering] = {
     "amin": formula(amin),
     "max": largest_of,
     "var": formula(var),
-    "std": formula(lambda build, x, dim=None, **kwargs: build.make("sqrt", var(build, x, dim, **kwargs))),
+    "std": formula(std),
     "linalg_vector_norm": formula(norm),
     "_softmax": formula(softmax),
     "_log_softmax": formula(log_softmax),
     "logsumexp": formula(logsumexp),
+    "_weight_norm_interface": weight_norm,
     "native_layer_norm": layer_norm,
     "mm": mm,
     "bmm": mm,

@@ -72,9 +72,16 @@ def _bounds(args: Any, kwargs: Any, first: str, second: str, low: float, high: f
 
 def _bernoulli(tracer: "Tracer", out: Tensor, args: Any, kwargs: Any) -> Node:
     """1 where a uniform draw is below the probability."""
-    build = tracer.build
-    p = args[1] if len(args) > 1 else kwargs.get("p", args[0])
-    drawn = _draw(tracer, out, "uniform")
+    return _below(tracer, out, args[1] if len(args) > 1 else kwargs.get("p", args[0]))
+
+
+def _bernoulli_in(tracer: "Tracer", out: Tensor, args: Any, kwargs: Any) -> Node:
+    """The same in place, where the tensor itself is no probability."""
+    return _below(tracer, out, args[1] if len(args) > 1 else kwargs.get("p", 0.5))
+
+
+def _below(tracer: "Tracer", out: Tensor, p: Any) -> Node:
+    build, drawn = tracer.build, _draw(tracer, out, "uniform")
     bound = tracer.node(p) if isinstance(p, Tensor) else build.const(float(p), drawn.dtype)
     return build.make("cast", build.make("lt", drawn, bound), dtype=drawn.dtype)
 
@@ -87,5 +94,5 @@ DRAWS: dict[str, Callable[..., Node]] = {
     "randn_like": _normal,
     "normal_": _normal_in,
     "bernoulli": _bernoulli,
-    "bernoulli_": _bernoulli,
+    "bernoulli_": _bernoulli_in,
 }

@@ -3,34 +3,53 @@
 import contextlib
 import enum
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
 _DEPTH = 4
+_TORCHS = {*vars(nn.Module()), *vars(nn.Module)} - {"training"}
 
 
 class Reads:
     """Attributes by module and name, and what they were when they were read."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: nn.Module) -> None:
+        self._structure = structure(root)
         self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
 
     def record(self, path: str, name: str, value: Any) -> None:
         """Remember that `name` of the module at `path` was read."""
         if (path, name) not in self._seen:
-            self._seen[path, name] = (freeze(value), value)  # the value is kept, so that no id is used twice
+            # The value is kept, so that no id is used twice; a method without the module, which may go away.
+            kept = value.__func__ if isinstance(value, types.MethodType) else value
+            self._seen[path, name] = (freeze(value), kept)
 
     def hold(self, root: nn.Module) -> bool:
         """Whether every attribute is still what it was."""
+        if structure(root) != self._structure:
+            return False
         for (path, name), (frozen, _) in self._seen.items():
             module = root.get_submodule(path)
             if freeze(getattr(module, name, None)) != frozen:
                 return False
         return True
+
+
+def structure(root: nn.Module) -> tuple[Any, ...]:
+    """The modules under `root` by path, and the hooks that torch runs when they are called."""
+    return tuple((path, weakref.ref(module), *hooks_of(module)) for path, module in root.named_modules())
+
+
+def hooks_of(module: nn.Module) -> list[int]:
+    """The hooks of a module, by their numbers."""
+    kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return [number for kind in kinds for number in kind]
 
 
 def freeze(value: Any, depth: int = _DEPTH) -> Any:
@@ -39,6 +58,12 @@ def freeze(value: Any, depth: int = _DEPTH) -> Any:
         return "nan"
     if isinstance(value, _PLAIN):
         return (type(value), value)
+    if isinstance(value, types.MethodType):
+        return ("same object", id(value.__func__))
+    if isinstance(value, torch.Tensor) and value.dim() == 0:
+        return ("same object", id(value), value._version)
+    if isinstance(value, np.ndarray):
+        return (value.shape, value.dtype, value.tobytes())
     if depth == 0 or isinstance(value, torch.Tensor | types.FunctionType | types.BuiltinFunctionType | type):
         return ("same object", id(value))
     if isinstance(value, list | tuple | set | frozenset):
@@ -63,12 +88,17 @@ def recording(root: nn.Module, reads: Reads) -> Iterator[None]:
             module.__class__ = kind
 
 
+def _made_in_step(value: Any) -> bool:
+    """A property that computes with parameters gives a new tensor each time."""
+    return isinstance(value, torch.Tensor) and value.device.type == "meta"
+
+
 def _recorder(kind: type[nn.Module], path: str, reads: Reads) -> type[nn.Module]:
     """A subclass that records; it goes by the name of its base."""
 
     def __getattribute__(self: nn.Module, name: str) -> Any:
         value = kind.__getattribute__(self, name)
-        if not name.startswith("_") and not isinstance(value, types.MethodType):
+        if name not in _TORCHS and not name.startswith("__") and not _made_in_step(value):
             reads.record(path, name, value)
         return value
 

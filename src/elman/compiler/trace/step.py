@@ -1,8 +1,9 @@
 """Reading a step: run it twice on tensors without numbers, keep the graph if both agree."""
 
 import inspect
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +15,10 @@ from elman.errors import ElmanError, ShapeError, TraceError
 
 from .random import Draw
 from .reads import Reads, recording
-from .tracer import Products, Tracer
+from .tracer import Products, Tracer, dtype_name
 
 _LOCK = threading.Lock()  # a traced module stands under other parameters for a moment
+_RESERVED = re.compile(r"x|fed|y|live|reset|[ACS]\d+|(random|captured|sum)\d+|(d|kept) .*|.*('|\[0\])", re.DOTALL)
 _PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061)
 
 Size = tuple[int, ...]
@@ -48,7 +50,7 @@ class Traced:
     values: tuple[Node, ...]
     captured: dict[Node, Tensor] = field(default_factory=dict)
     draws: dict[Node, Draw] = field(default_factory=dict)
-    reads: Reads = field(default_factory=Reads)
+    reads: Reads = field(default_factory=lambda: Reads(nn.Module()))
 
 
 @dataclass(frozen=True)
@@ -85,18 +87,21 @@ def trace_step(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Map
 
 def _trace(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor], batch: int) -> Traced:
     """One run of the step on tensors without numbers."""
-    tracer, reads = Tracer(batch, type(cell).__name__), Reads()
-    given = {name: tracer.input(name, tuple(p.shape), p.dtype, batched=False) for name, p in parameters.items()}
+    tracer, reads = Tracer(batch, type(cell).__name__), Reads(cell)
+    names = state_names(cell, len(sizes.states))
+    own = own_names(parameters, names)
+    given = {name: tracer.input(own[name], tuple(p.shape), p.dtype, batched=False) for name, p in parameters.items()}
     x = None if sizes.x is None else tracer.input("x", *sizes.x, batched=True)
     fed = None if sizes.fed is None else tracer.input("fed", *sizes.fed, batched=True)
-    names = state_names(cell, len(sizes.states))
     states = tuple(tracer.input(name, *size, batched=True) for name, size in zip(names, sizes.states, strict=True))
     with recording(cell, reads), torch.enable_grad(), Products(tracer), tracer:
         leaving, y, values = _run(cell, one_step, given, (x, fed, states), batch)
     nodes = [tracer.node(state) for state in leaving]
-    for node, tensor in zip(nodes, sizes.states, strict=True):
+    for name, node, (size, dtype) in zip(names, nodes, sizes.states, strict=True):
         if not node.shape or node.shape[0] != "B":
-            raise ShapeError(f"expected a next state [B, ...], got {node.shape} for {tensor[0]}")
+            raise ShapeError(f"expected a next state [B, ...], got {node.shape} for {size}")
+        if node.dtype != dtype_name(dtype):
+            raise TraceError(f"`{name}` enters the step as {dtype_name(dtype)} and leaves it as {node.dtype}")
     inputs = tuple(tracer.node(t) for t in (x, fed, *states, *given.values()) if t is not None)
     drawn = {draw.name: draw for draw in tracer.draws}
     outputs = {f"{name}'": node for name, node in zip(names, nodes, strict=True)} | {"y": tracer.node(y)}
@@ -156,4 +161,16 @@ def state_names(cell: Any, count: int) -> list[str]:
     skip = 1 if cell.feedback_size is None else 2
     names = own[skip : skip + len(cell.state_size)]
     names += [f"s{number}" for number in range(len(names), len(cell.state_size))]
+    names = list(own_names(names, ()).values())
     return names + ["fed"] * (count - len(names))
+
+
+def own_names(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Each name as it stands in the graph: with a `_` where it is taken, or where the compiler itself uses it."""
+    used, own = set(taken), {}
+    for name in names:
+        own[name] = name
+        while own[name] in used or _RESERVED.fullmatch(own[name]):
+            own[name] += "_"
+        used.add(own[name])
+    return own

@@ -91,11 +91,37 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func.overloadpacket.__name__
         self.build.where = where_of_step()
         tensors = [t for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)]
-        if not any(id(t) in self._nodes for t in tensors) and not self._makes_batch(name, args, kwargs):
-            return func(*args, **_on_cpu(kwargs))  # nothing of the step's in it: an ordinary constant
+        if func._schema.is_mutable and isinstance(args[0], Tensor):
+            self._check_own(args[0])
+        if torch.Tag.nondeterministic_seeded in func.tags and name not in DRAWS:
+            raise TraceError(f"`{name}` draws at random and is outside the table of operations{self._at()}")
+        if not any(self._of_step(t, name) for t in tensors) and not self._makes_batch(name, args, kwargs):
+            return self._constant(func(*args, **_on_cpu(kwargs)))
+        if name.removesuffix("_") not in LOWERINGS and name not in DRAWS and func._can_decompose():
+            with self:
+                return func.decompose(*args, **kwargs)
         out = self._run(func, name, args, kwargs)
         self._record(name, func, out, args, kwargs)
         return out
+
+    def _of_step(self, tensor: Tensor, name: str) -> bool:
+        """Whether a tensor is computed of what the step is given, or comes from outside and may change."""
+        outside = tensor.untyped_storage()._cdata not in self._storages and name != "lift_fresh"
+        return id(tensor) in self._nodes or (outside and (tensor.dim() > 0 or tensor.requires_grad))
+
+    def _constant(self, out: Any) -> Any:
+        """What has nothing of the step's in it: ordinary tensors, but the step may change them later."""
+        for tensor in tree_iter(out):
+            if isinstance(tensor, Tensor):
+                self._alive.append(tensor)
+                self._storages.setdefault(tensor.untyped_storage()._cdata, set()).add(id(tensor))
+        return out
+
+    def _check_own(self, tensor: Tensor) -> None:
+        """Raise if a tensor that is to be changed in place is none that this step has made."""
+        if id(tensor) in self._given or tensor.untyped_storage()._cdata not in self._storages:
+            name = self._nodes[id(tensor)].value if id(tensor) in self._given else "a tensor from outside of the step"
+            raise TraceError(f"`{name}` is changed in place{self._at()}")
 
     def _makes_batch(self, name: str, args: Any, kwargs: Any) -> bool:
         """Whether the sizes of a new tensor hold the batch, or its numbers are drawn at random."""
@@ -155,13 +181,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """What a row of the table makes; a row that refuses its arguments is told the line."""
         try:
             return lowering(self, out, *args, **kwargs)
-        except TraceError as error:
-            raise TraceError(f"{error}{self._at()}") from error
+        except (ShapeError, TraceError) as error:  # torch takes it, so it is no error of the step's
+            raise TraceError(f"{str(error).replace(str(self.batch), BATCH)}{self._at()}") from error
 
     def _rebind(self, tensor: Tensor, node: Node) -> None:
         """An operation in place: the same tensor is what another node computes."""
-        if id(tensor) in self._given:
-            raise TraceError(f"`{self.node(tensor).value}` is changed in place{self._at()}")
         if len(self._storages.get(tensor.untyped_storage()._cdata, ())) > 1:
             raise TraceError(f"a tensor that others look into is changed in place{self._at()}")
         self.track(tensor, node)

@@ -45,15 +45,16 @@ def _larger(b: Builder, g: Node, x: Node, y: Node) -> tuple[Node, Node]:
     return to_x, to_y
 
 
-def _pow(b: Builder, g: Node, x: Node, p: Node, y: Node) -> tuple[Node, Node | None]:
-    """p x^(p-1), and x^p log x where x > 0."""
+def _pow(b: Builder, g: Node, x: Node, p: Node, y: Node) -> tuple[Node | None, Node | None]:
+    """p x^(p-1), 0 where p is 0; and x^p log x, 0 where x is 0 and p is not negative."""
     one, zero = b.const(1.0, x.dtype), b.const(0.0, x.dtype)
-    to_x = b.mul(g, b.make("mul", b.make("pow", x, b.sub(p, one)), p))
+    slope = b.make("mul", b.make("pow", x, b.sub(p, one)), p)
     if p.op == "const":
-        return to_x, None
-    positive = b.make("lt", zero, x)
-    safe = b.where_(positive, x, one)
-    return to_x, b.where_(positive, b.mul(g, b.mul(y, b.make("log", safe))), zero)
+        return b.mul(g, slope if p.value else zero), None
+    to_x = None if x.op == "const" else b.where_(b.make("eq", p, zero), zero, b.mul(g, slope))
+    nothing = b.make("and", b.make("eq", x, zero), b.make("le", zero, p))
+    log = b.make("log", b.where_(nothing, one, x))
+    return to_x, b.where_(nothing, zero, b.mul(g, b.mul(y, log)))
 
 
 def _where(b: Builder, n: Node, g: Node) -> Sequence[Node | None]:
@@ -163,7 +164,7 @@ VJP: dict[str, Rule] = {
     "div": _two(lambda b, g, x, y, n: (b.div(g, y), b.neg(b.mul(g, b.div(n, y))))),
     "pow": _two(_pow),
     "maximum": _two(lambda b, g, x, y, n: _larger(b, g, x, y)),
-    "minimum": _two(lambda b, g, x, y, n: _larger(b, g, y, x)[::-1]),
+    "minimum": _two(lambda b, g, x, y, n: _larger(b, g, y, x)),
     "lt": _none,
     "le": _none,
     "eq": _none,

@@ -10,6 +10,7 @@ The stages hand values to each other by name.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from elman.axes import TIME
 from elman.compiler.graph import Builder, Graph, Node, depending_on, topological, verify
 
 from .batch import Lift
@@ -96,12 +97,19 @@ class _Cut:
 
     def after(self, finish: Mapping[str, Node]) -> Graph:
         """What no later step waits for, and the sums over t."""
-        results = {name: self._late(node) for name, node in self.each.items()}
+        results = {name: self._result(name, node) for name, node in self.each.items()}
         totals = {name: self._total(node) for name, node in self.loop.total.items()}
         done = {f"d {name}": self._finished(node, totals) for name, node in finish.items()}
         outputs = {**results, **(done or totals)}
         inputs = [n for n in topological(outputs.values()) if n.op == "input"]
         return verify(Graph(tuple(inputs), outputs))
+
+    def _result(self, name: str, node: Node) -> Node:
+        """A result; one of every step has an axis of time even where all steps give the same."""
+        made = self._late(node)
+        if name not in self.loop.each or node in self.late.timed or node in self.early.timed or node in self.waiting:
+            return made
+        return self.late.build.expand(made, (TIME, *made.shape))
 
     def _late(self, root: Node) -> Node:
         """A node of the body, for all t at once, in the stage after."""
