@@ -48,7 +48,7 @@ check: $(READY)
 	$(BIN)/lint-imports --no-logo --no-cache
 
 golden: $(READY)
-	$(BIN)/python -m pytest -q --golden tests
+	$(BIN)/python -m pytest -q -m golden --golden
 
 bench: $(READY)
 	$(BIN)/python -m bench

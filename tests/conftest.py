@@ -35,6 +35,12 @@ def pytest_report_header(config):
     return f"hypothesis: {now.max_examples} examples a law; a failure prints the line that repeats it"
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "golden" in getattr(item, "fixturenames", ()):
+            item.add_marker("golden")
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compare a text with tests/golden/NAME; `make golden` writes the files anew."""
