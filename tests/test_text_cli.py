@@ -1,5 +1,7 @@
 """`elman text`: what it prints, what it leaves on disk, and how it leaves."""
 
+import dataclasses
+import inspect
 import os
 import re
 import signal
@@ -10,6 +12,7 @@ import time
 import pytest
 
 from elman import cli
+from elman.cli.text import fit
 from elman.tasks import TextModel
 from elman.training.learner import Learner
 
@@ -68,7 +71,7 @@ def test_quiet_says_nothing(elman_text, book, tmp_path):
         (["fit", "none.txt"], "none.txt: expected a file that can be read"),
         (["fit", "empty.txt"], "empty.txt: expected text, got an empty file"),
         (["fit", "latin.txt"], "latin.txt: expected UTF-8, got byte 0xef at offset 2"),
-        (["fit", "short.txt"], "expected at least 101 chars of text"),
+        (["fit", "short.txt"], "expected at least 65 chars of text"),
         (["fit", "bin"], "bin: expected a folder with UTF-8 text files"),
         (["fit", "book.txt", "--out", "no/m.elman"], "expected the folder no/ to exist"),
         (["fit", "book.txt", "--out", "book.txt/m.elman"], "expected the folder book.txt/ to exist, got a file"),
@@ -85,7 +88,7 @@ def test_bad_input_is_one_message_and_exit_code_2(elman_text, book, monkeypatch,
     monkeypatch.chdir(book.parent)
     (book.parent / "empty.txt").touch()
     (book.parent / "latin.txt").write_bytes("naïve".encode("latin1"))
-    (book.parent / "short.txt").write_text("a short text, twice. " * 4)
+    (book.parent / "short.txt").write_text("a short text, twice. " * 2)
     (book.parent / "bin").mkdir()
     (book.parent / "bin" / "x").write_bytes(b"\0\1")
     before = set(book.parent.rglob("*"))
@@ -104,6 +107,13 @@ def test_silly_choices_are_refused(elman_text, book, tmp_path, words):
     assert words[0][2:].replace("-", "_") in wrong
 
 
+def test_command_line_and_python_have_the_same_defaults():
+    defaults = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
+    for option in dataclasses.fields(TextModel):
+        if option.init and option.name not in ("optimizer", "schedule"):
+            assert defaults[option.name] == option.default, option.name
+
+
 def test_help_is_a_manual_page(elman_text):
     for command in ("fit", "sample", "score"):
         code, said, _ = elman_text(command, "--help")
@@ -112,7 +122,7 @@ def test_help_is_a_manual_page(elman_text):
         assert "-h, --help" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_saves_the_model_and_resume_goes_on(elman_text, book, tmp_path, monkeypatch, number):
     real = Learner.on_train_batch_end
 

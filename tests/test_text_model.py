@@ -17,7 +17,15 @@ from elman.tasks import TextModel
 from elman.tasks.sampling import choose
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
-SMALL = {"hidden_size": 32, "embedding": 8, "window": 20, "batch_size": 4, "learning_rate": 1e-2, "layers": 1}
+SMALL = {
+    "hidden_size": 32,
+    "embedding": 8,
+    "window": 20,
+    "batch_size": 4,
+    "learning_rate": 1e-2,
+    "layers": 1,
+    "cell": "lstm",
+}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +145,7 @@ def test_weights_can_be_given():
 
 def test_it_is_torchs_lstm():
     """Both compute the same: the logits of the same weights in plain PyTorch."""
-    model = TextModel(hidden_size=12, embedding=5, layers=2, dropout=0.0).prepare(RHYME)
+    model = TextModel(cell="lstm", hidden_size=12, embedding=5, layers=2, dropout=0.0).prepare(RHYME)
     plain = nn.LSTM(5, 12, 2)
     for number, layer in enumerate(model.network.stack.layers):
         assert isinstance(layer.cell, elman.LSTM)
@@ -195,8 +203,8 @@ def test_choices():
 
 
 def test_a_text_must_be_long_enough():
-    with pytest.raises(DataError, match=r"at least 101 chars .*window 100 .* got 90"):
-        TextModel().fit("ab" * 50)
+    with pytest.raises(DataError, match=r"at least 65 chars .*window 64 .* got 45"):
+        TextModel().fit("ab" * 25)
     with pytest.raises(DataError, match="at least 20 characters"):
         TextModel(window=2).fit("ab" * 5)
     with pytest.raises(DataError, match="expected text, got none"):
@@ -261,6 +269,7 @@ def test_the_output_is_checked_before_training(tmp_path):
             TextModel(**SMALL).fit(Path("never read"), out=out)
 
 
+@pytest.mark.slow
 def test_loading_and_sampling_need_no_lightning(rhymer):
     code = (
         "import sys; sys.modules['lightning'] = sys.modules['matplotlib'] = None\n"

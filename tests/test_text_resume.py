@@ -20,7 +20,7 @@ from elman.training.sidefile import side_file_of
 
 TEXT = 3_000
 OPTIONS = {
-    "cell": "gru", "hidden_size": 16, "embedding": 8, "window": 20, "batch_size": 8, "epochs": 3, "dropout": 0.3,
+    "cell": "gru", "hidden_size": 16, "embedding": 8, "window": 20, "batch_size": 8, "epochs": 2, "dropout": 0.3,
     "seed": 3, "learning_rate": 5e-3,
 }  # fmt: skip
 CHILD = f"""
@@ -104,13 +104,13 @@ STEPS = 17  # of an epoch: (2700 - 1) // 8 streams, in windows of 20
 @pytest.mark.parametrize(
     ("crash", "save_every"),
     [
-        (CrashAt(0), 0.0),
         (CrashAt(7), 0.0),
-        (CrashAt(STEPS - 1), 0.0),
         (CrashAt(STEPS, validating=True), 0.0),
-        (CrashAt(STEPS), 0.0),
-        (CrashAt(STEPS + 5), 1000.0),
-        (CrashAt(3 * STEPS, validating=True), 0.0),
+        pytest.param(CrashAt(0), 0.0, marks=pytest.mark.slow),
+        pytest.param(CrashAt(STEPS - 1), 0.0, marks=pytest.mark.slow),
+        pytest.param(CrashAt(STEPS), 0.0, marks=pytest.mark.slow),
+        pytest.param(CrashAt(STEPS + 5), 1000.0, marks=pytest.mark.slow),
+        pytest.param(CrashAt(2 * STEPS, validating=True), 0.0, marks=pytest.mark.slow),
     ],
 )
 def test_after_a_crash_the_same_bits(tmp_path, whole, crash, save_every):
@@ -134,7 +134,7 @@ class Interrupt(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("step", [4, STEPS - 1, STEPS + 3])
+@pytest.mark.parametrize("step", [4, *(pytest.param(step, marks=pytest.mark.slow) for step in (STEPS - 1, STEPS + 3))])
 def test_after_ctrl_c_the_same_bits(tmp_path, whole, step):
     out = tmp_path / "m.elman"
     with pytest.raises(KeyboardInterrupt):
@@ -144,6 +144,7 @@ def test_after_ctrl_c_the_same_bits(tmp_path, whole, step):
     assert outcome(out) == whole
 
 
+@pytest.mark.slow
 def test_after_two_crashes_the_same_bits(tmp_path, whole):
     out = tmp_path / "m.elman"
     with pytest.raises(Crash):
@@ -154,6 +155,7 @@ def test_after_two_crashes_the_same_bits(tmp_path, whole):
     assert outcome(out) == whole
 
 
+@pytest.mark.slow
 def test_early_stopping_is_resumed_too(tmp_path):
     options = {"epochs": 20, "patience": 1, "learning_rate": 0.5, "validation": 0.2}
     fit(tmp_path / "whole.elman", **options)
@@ -195,6 +197,7 @@ def test_nothing_to_resume(tmp_path, whole):
         fit(out, resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save_every", [0.0, 0.003, 1000.0])
 def test_when_the_side_file_is_written_does_not_matter(tmp_path, whole, save_every):
     fit(tmp_path / "m.elman", save_every=save_every)

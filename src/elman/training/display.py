@@ -14,6 +14,7 @@ from rich.text import Text
 from .history import History, Row
 
 ACCENT, FAINT = "cyan", "bright_black"
+FIGURES = 36  # columns that the figures of an epoch take
 
 
 class TrainingDisplay(Callback):
@@ -30,13 +31,13 @@ class TrainingDisplay(Callback):
         self.pace = _Pace()
         self.bar = Progress(
             TextColumn("[bold]{task.fields[epoch]}[/]"),
-            BarColumn(bar_width=None, complete_style=ACCENT, finished_style=ACCENT),
+            # not the whole width: the ^C that a terminal echoes must not begin a new line
+            BarColumn(bar_width=max(8, min(60, console.width - 66)), complete_style=ACCENT, finished_style=ACCENT),
             TextColumn("{task.fields[figure]}"),
             TextColumn("[bright_black]{task.fields[pace]}[/]"),
             _Left(),
             console=console,
             transient=True,
-            expand=True,
             refresh_per_second=8,
             disable=not console.is_terminal,
         )
@@ -92,7 +93,7 @@ class TrainingDisplay(Callback):
         learner: Any = pl_module
         history: History = learner.standing.history
         comment = _one_line(self.comment()) if self.comment else ""
-        self.console.print(epoch_line(history, learner.standing.epoch, comment))
+        self.console.print(epoch_line(history, learner.standing.epoch, comment, self.console.width))
 
 
 class _Pace:
@@ -133,20 +134,22 @@ def _heads(unit: str, validated: bool) -> Table:
     return heads
 
 
-def epoch_line(history: History, epoch: int, comment: str) -> Table:
-    """The line of an epoch: its figures, a mark where it is the best so far, and the comment."""
+def epoch_line(history: History, epoch: int, comment: str, width: int) -> Table:
+    """The line of an epoch: its figures, a mark where it is the best so far, and the comment, cut to the width."""
     rows = [row for row in history.rows if epoch - 1 < row.epoch <= epoch]
     last = rows[-1]
     training = sum(row.training for row in rows) / len(rows)
     best = history.best is not None and history.best.step == last.step
     validation = "" if last.validation is None else f"{last.validation:.3f}"
+    said = Text(comment, style=FAINT)
+    said.truncate(max(1, width - FIGURES), overflow="ellipsis")
     line = _grid()
     line.add_row(
         str(epoch),
         f"{training:.3f}",
         f"[bold]{validation}[/]" if best else validation,
         f"[{ACCENT}]●[/]" if best else "",
-        Text(comment, style=FAINT),
+        said,
     )
     return line
 
@@ -157,7 +160,7 @@ def _grid() -> Table:
     grid.add_column(justify="right", width=9)
     grid.add_column(justify="right", width=10)
     grid.add_column(width=1)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_column(no_wrap=True)
     return grid
 
 

@@ -29,10 +29,10 @@ class Settings:
         threads: threads of the CPU, or None to leave them as they are.
     """
 
-    epochs: int = 20
-    learning_rate: float = 2e-3
+    epochs: int = 8
+    learning_rate: float = 5e-3
     clip: float = 1.0
-    patience: int = 5
+    patience: int = 3
     seed: int = 0
     optimizer: MakeOptimizer = torch.optim.Adam  # type: ignore[assignment]
     schedule: Schedule = warmup_cosine
