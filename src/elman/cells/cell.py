@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elman.compiler import register
+
 States = tuple[Tensor, ...]
 
 
@@ -23,6 +25,14 @@ class Cell(nn.Module):
 
     state_size: Sequence[int | tuple[int, ...]] = ()
     feedback_size: int | tuple[int, ...] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handle = register(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.handle = register(self)  # a copy is a cell of its own
 
     def step(self, x: Tensor | None, *states: Tensor) -> Tensor | States:
         """One step.

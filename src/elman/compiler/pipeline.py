@@ -9,45 +9,26 @@
 Where a step cannot be read, the layer says so once and runs it step by step.
 """
 
-import threading
 import warnings
-import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from elman.errors import TraceError
+from elman.errors import ArgumentError, TraceError
 
+from .cache import Emit, compile_step, known_of, parameters_of
+from .operator import unroll_as_operator
 from .plan import note
 from .runtime.autograd import Unrolled
 from .runtime.compiled import Compiled
-from .runtime.eager import States, one_step, unroll_eagerly
+from .runtime.eager import States, unroll_eagerly
 from .sequences import Sequences
-from .trace import Traced, trace_step
-from .trace.step import Sizes
-from .unfold import Binding
-
-Emit = Callable[[Tensor], Tensor]
 
 
 class StepByStepWarning(UserWarning):
     """A layer runs its step in a Python loop: it is right, but slow."""
-
-
-@dataclass
-class _Known:
-    """What is known of one cell: its traces by the form of the input, and what has been said about it."""
-
-    traces: dict[Any, list[Traced | TraceError]] = field(default_factory=dict)
-    compiled: dict[tuple[int, Binding], Compiled] = field(default_factory=dict)
-    warned: set[str] = field(default_factory=set)
-
-
-_KNOWN: "weakref.WeakKeyDictionary[nn.Module, _Known]" = weakref.WeakKeyDictionary()
-_LOCK = threading.Lock()
 
 
 def unroll(
@@ -73,6 +54,8 @@ def unroll(
         What is given out [T, B, O], zero where a row has ended, and the states at each row's own end.
     """
     used = parameters_of(cell) if parameters is None else dict(parameters)
+    if torch.compiler.is_compiling():
+        return _in_torch_compile(cell, given, states, used, emit, generator)
     if transformed():
         note(cell, None, "torch.func or forward-mode differentiation looks at every operation")
         return _step_by_step(cell, given, states, emit, parameters)
@@ -86,52 +69,6 @@ def unroll(
     return run(compiled, given, states, used, generator)
 
 
-def compile_step(
-    cell: Any, given: Sequences, states: States, emit: Emit | None, parameters: Mapping[str, Tensor]
-) -> Compiled:
-    """The programs for a cell and a form of input, made once.
-
-    Raises:
-        TraceError: the step cannot be read as a graph.
-    """
-    with _LOCK:
-        known = _KNOWN.setdefault(cell, _Known())
-    traced = _traced(known, cell, given, states, emit, parameters)
-    own = cell.feedback_size is not None and given.fed is None
-    binding = Binding(own_feedback=own, live=given.live is not None, reset=given.reset is not None)
-    key = (id(traced), binding)
-    if key not in known.compiled:
-        known.compiled[key] = Compiled(traced, binding)
-    return known.compiled[key]
-
-
-def _traced(
-    known: _Known, cell: Any, given: Sequences, states: States, emit: Emit | None, parameters: Mapping[str, Tensor]
-) -> Traced:
-    """A trace whose every assumption still holds, from memory or new."""
-    key = (
-        None if given.x is None else (given.x.shape[2:], given.x.dtype),
-        None if given.fed is None else (given.fed.shape[2:], given.fed.dtype),
-        tuple((s.shape[1:], s.dtype) for s in states),
-        tuple((name, p.shape, p.dtype) for name, p in parameters.items()),
-        cell.training,
-        emit,
-    )
-    for trace in known.traces.get(key, ()):
-        if isinstance(trace, TraceError):
-            raise trace
-        if trace.reads.hold(cell):
-            return trace
-    sizes = Sizes(key[0], key[1], key[2])
-    try:
-        trace = trace_step(cell, lambda c, x, fed, s: one_step(c, x, fed, s, emit), sizes, parameters)
-    except TraceError as error:
-        known.traces.setdefault(key, []).append(error.with_traceback(None))
-        raise
-    known.traces.setdefault(key, []).append(trace)
-    return trace
-
-
 def run(
     compiled: Compiled,
     given: Sequences,
@@ -140,15 +77,7 @@ def run(
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, States]:
     """Run the programs on tensors."""
-    traced, device = compiled.traced, states[0].device if states else given.x.device  # type: ignore[union-attr]
-    named = {
-        name: tensor
-        for name, tensor in (("x", given.x), ("fed", given.fed), ("live", given.live), ("reset", given.reset))
-        if tensor is not None
-    }
-    named |= compiled.drawn(given.steps, given.batch, device, generator)
-    named |= {str(node.value): parameters[name] for name, node in traced.parameters.items()}
-    named |= {str(node.value): tensor.to(device) for node, tensor in traced.captured.items()}
+    named = compiled.named(given, parameters, generator)
     tensors = (*named.values(), *states)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         outputs = Unrolled.apply(compiled, tuple(named), given.steps, given.batch, *tensors)  # type: ignore[no-untyped-call]
@@ -156,6 +85,15 @@ def run(
         results, ends = compiled.run(compiled.forward, named, states, given.steps, given.batch)
         outputs = (*results.values(), *ends)
     return _ends(compiled, given, states, outputs)
+
+
+def _in_torch_compile(
+    cell: Any, given: Sequences, states: States, parameters: Mapping[str, Tensor], emit: Any, generator: Any
+) -> tuple[Tensor, States]:
+    """One operator in the graph that torch.compile makes."""
+    if emit is not None or generator is not None:
+        raise ArgumentError("under torch.compile a layer takes no `emit` and no `generator`: call it outside.")
+    return unroll_as_operator(cell, cell.handle, given, states, list(parameters.values()))
 
 
 def _ends(compiled: Compiled, given: Sequences, states: States, outputs: Any) -> tuple[Tensor, States]:
@@ -178,11 +116,6 @@ def _last(sequence: Tensor, first: Tensor, live: Tensor | None) -> Tensor:
     return torch.where(lengths == 0, first, last)
 
 
-def parameters_of(cell: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers of a cell by name."""
-    return {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
-
-
 def transformed() -> bool:
     """Whether torch.func or forward-mode differentiation looks at what is run: they want plain operations."""
     forward_mode = torch.autograd.forward_ad._current_level >= 0
@@ -201,7 +134,7 @@ def _step_by_step(
 
 def _warn_once(cell: nn.Module, reason: str) -> None:
     """Say that a step cannot be read, once for each cell and reason."""
-    warned = _KNOWN.setdefault(cell, _Known()).warned
+    warned = known_of(cell).warned
     if reason not in warned:
         warned.add(reason)
         warnings.warn(

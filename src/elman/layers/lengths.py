@@ -21,7 +21,9 @@ def check_lengths(lengths: Any, steps: int, batch: int) -> Tensor:
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise ArgumentError(f"expected lengths of an integer dtype, got {lengths.dtype}: use lengths.long().")
     lengths = lengths.long()
-    if batch:
+    if torch.compiler.is_compiling():  # a number may not be looked at while a graph is made of the call
+        torch._assert_async(((lengths >= 0) & (lengths <= steps)).all(), "expected lengths between 0 and T")
+    elif batch:
         least, most = (int(end) for end in lengths.aminmax())
         if least < 0 or most > steps:
             wrong = least if least < 0 else most

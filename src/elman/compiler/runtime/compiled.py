@@ -10,6 +10,7 @@ from torch import Tensor
 
 from elman.axes import Shape
 from elman.compiler.graph import Node
+from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
 from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
 
@@ -97,6 +98,16 @@ class Compiled:
         if self.binding.reset:
             given = given | {f"{s.value}[0]": v for s, v in zip(self.step.states, states, strict=True)}
         return program(given, tuple(states[number] for number in self.carried), steps, batch, device)
+
+    def named(self, given: Sequences, parameters: Mapping[str, Tensor], generator: torch.Generator | None) -> Tensors:
+        """Sequences and invariants by the names of the graph."""
+        marks = {"x": given.x, "fed": given.fed, "live": given.live, "reset": given.reset}
+        tensors = {name: tensor for name, tensor in marks.items() if tensor is not None}
+        some = next(iter((*tensors.values(), *parameters.values())), None)
+        device = torch.device("cpu") if some is None else some.device
+        tensors |= self.drawn(given.steps, given.batch, device, generator)
+        tensors |= {str(node.value): parameters[name] for name, node in self.traced.parameters.items()}
+        return tensors | {str(node.value): tensor.to(device) for node, tensor in self.traced.captured.items()}
 
     def drawn(self, steps: int, batch: int, device: Any, generator: torch.Generator | None) -> Tensors:
         """The random inputs of all steps."""

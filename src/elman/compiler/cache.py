@@ -1,0 +1,118 @@
+"""What has been compiled: traces by cell and form of input, programs by trace and binding."""
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from elman.errors import TraceError
+
+from .runtime.compiled import Compiled
+from .runtime.eager import States, one_step
+from .sequences import Sequences
+from .trace import Traced, trace_step
+from .trace.step import Sizes
+from .unfold import Binding
+
+Emit = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Known:
+    """What is known of one cell.
+
+    Attributes:
+        traces: by the form of the input, the traces, and the programs of each by what the call binds.
+        refused: by the form of the input, why there is none.
+        warned: what has been said about the cell already.
+    """
+
+    traces: dict[Any, dict[Traced, dict[Binding, Compiled]]] = field(default_factory=dict)
+    refused: dict[Any, TraceError] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
+
+
+_MOST = 64  # forms of input, and traces of each, that are remembered; an attribute may change at every call
+_KNOWN: "weakref.WeakKeyDictionary[nn.Module, Known]" = weakref.WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+_HANDLES: "weakref.WeakValueDictionary[int, nn.Module]" = weakref.WeakValueDictionary()
+_COUNT = itertools.count()
+
+
+def register(cell: nn.Module) -> int:
+    """A number by which torch.compile's graphs, which hold no modules, can name a cell."""
+    handle = next(_COUNT)
+    _HANDLES[handle] = cell
+    return handle
+
+
+def cell_of(handle: int) -> Any:
+    """The cell that a number names."""
+    return _HANDLES[handle]
+
+
+def known_of(cell: nn.Module) -> Known:
+    """What is known of a cell."""
+    with _LOCK:
+        return _KNOWN.setdefault(cell, Known())
+
+
+def parameters_of(cell: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of a cell by name."""
+    return {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
+
+
+def compile_step(
+    cell: Any, given: Sequences, states: States, emit: Emit | None, parameters: Mapping[str, Tensor]
+) -> Compiled:
+    """The programs for a cell and a form of input, made once.
+
+    Raises:
+        TraceError: the step cannot be read as a graph.
+    """
+    known = known_of(cell)
+    key = (
+        None if given.x is None else (_sizes(given.x, 2), given.x.dtype),
+        None if given.fed is None else (_sizes(given.fed, 2), given.fed.dtype),
+        tuple((_sizes(s, 1), s.dtype) for s in states),
+        tuple((name, _sizes(p, 0), p.dtype) for name, p in parameters.items()),
+        cell.training,
+        emit,
+    )
+    if key in known.refused:
+        raise known.refused[key]
+    own = cell.feedback_size is not None and given.fed is None
+    binding = Binding(own_feedback=own, live=given.live is not None, reset=given.reset is not None)
+    traces = _remembered(known.traces, key, {})
+    traced = next((trace for trace in list(traces) if trace.reads.hold(cell)), None)
+    if traced is None:
+        traced = _trace(known, key, cell, emit, parameters)
+    programs: dict[Binding, Compiled] = _remembered(traces, traced, {})
+    return programs.setdefault(binding, Compiled(traced, binding))
+
+
+def _trace(known: Known, key: Any, cell: Any, emit: Emit | None, parameters: Mapping[str, Tensor]) -> Traced:
+    """A new trace; why there is none is remembered, too."""
+    try:
+        return trace_step(cell, lambda c, x, fed, s: one_step(c, x, fed, s, emit), Sizes(*key[:3]), parameters)
+    except TraceError as error:
+        known.refused[key] = error.with_traceback(None)
+        raise
+
+
+def _sizes(tensor: Tensor, skip: int) -> tuple[int, ...]:
+    """The sizes after the first few, in plain numbers (torch.compile may have symbols there)."""
+    return tuple(int(size) for size in tensor.shape[skip:])
+
+
+def _remembered(found: dict[Any, Any], key: Any, new: Any) -> Any:
+    """`found[key]`, made if it is not there; the oldest entry goes when there are too many."""
+    if key not in found and len(found) >= _MOST:
+        found.pop(next(iter(found)))
+    return found.setdefault(key, new)
