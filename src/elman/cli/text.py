@@ -215,7 +215,7 @@ def _show(console: Console, reading: "Reading", out: Path, own: bool) -> Callabl
         facts.add_row("output", escape(str(out)))
         console.print(facts)
         console.print()
-        return [TrainingDisplay(console, lambda: model.sample(length=60, temperature=0.6, seed=1))]
+        return [TrainingDisplay(console, lambda: model.sample(length=100, temperature=0.6, seed=1))]
 
     return callbacks
 

@@ -68,7 +68,7 @@ class TextModel:
         batch_size: B, streams of text side by side.
         epochs: most passes over the training text.
         learning_rate: the largest learning rate.
-        clip: largest norm of the whole gradient.
+        clip: largest norm of the whole gradient; math.inf for no clipping.
         patience: epochs without a better validation after which training stops.
         validation: share of the text, at its end, that is kept for validation; 0 for none.
         seed: of the first weights and of dropout.
@@ -140,7 +140,8 @@ class TextModel:
                 comes with Python.
             out: the model file. It is written at each better epoch; the history (.csv) and the learning curve
                 (.png) come beside it. While training runs, `out` + ".resume" holds all that is needed to go on.
-            resume: go on with a training that was stopped; it ends in the same numbers as if it had not been.
+            resume: go on with a training that was stopped; on the CPU it ends in the same numbers, bit for bit, as
+                if it had not been (on a GPU torch's own sums may differ in their last bits).
             fresh: throw away what is left of a training that was stopped.
             device: "auto", "cpu", "cuda" or "cuda:N".
             threads: threads of the CPU.

@@ -165,8 +165,8 @@ def _grid() -> Table:
 
 
 def _one_line(text: str) -> str:
-    """Text on one line, its line ends shown as a mark, nothing in it that would move the cursor."""
-    return "".join(c if c.isprintable() else "⏎" if c == "\n" else " " for c in text.strip())
+    """Text on one line, each run of white space made one space, nothing in it that would command a terminal."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
 def _short(number: float) -> str:
