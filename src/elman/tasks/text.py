@@ -219,7 +219,8 @@ class TextModel:
         """Write after a prompt, symbol by symbol.
 
         Args:
-            prompt: text to go on from; without one the model begins a line.
+            prompt: text to go on from; without one the model begins a line. For words it should not end in a
+                space, which belongs to the word that comes next.
             length: units (characters or words) to write.
             temperature: above 1 bolder, below 1 safer.
             top_k: choose among the k likeliest symbols.
