@@ -174,14 +174,13 @@ def score(
 
     loaded = TextModel.load(model, device)
     found = loaded.score(read_text(files).text)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right")
-    table.add_column()
-    table.add_row(f"{found.bits_per_character:.4f}", "bits per character")
-    table.add_row(f"{found.perplexity:.4f}", f"perplexity per {loaded.unit}")
-    table.add_row(f"{found.units:,}", f"{loaded.unit}s foreseen, {found.characters:,} characters")
-    table.add_row(f"{found.unknown:,}", "characters that the model does not know")
-    Console(highlight=False).print(table)
+    unit = "character" if loaded.unit == "char" else loaded.unit
+    typer.echo(f"{found.bits_per_character:12.4f}  bits per character")
+    typer.echo(f"{found.perplexity:12.4f}  perplexity per {unit}")
+    typer.echo(
+        f"{found.units:12,}  {unit}s foreseen" + (f", {found.characters:,} characters" if unit == "word" else "")
+    )
+    typer.echo(f"{found.unknown:12,}  characters that the model does not know")
 
 
 def _harmless(text: str) -> str:
