@@ -17,7 +17,7 @@ from .cache import cell_of, compile_step, parameters_of
 from .runtime.autograd import gradient
 from .runtime.compiled import Compiled
 from .runtime.eager import States
-from .runtime.python import Tensors
+from .runtime.program import Tensors
 from .sequences import Sequences
 
 MARKS = ("x", "fed", "live", "reset")
@@ -139,7 +139,7 @@ def _backward(
     compiled, named = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
     inputs = (*named.values(), *states)
     back = dict(zip(compiled.kept_names, kept, strict=True))
-    found = gradient(compiled, tuple(named), inputs, back, tuple(cotangents), steps, batch)
+    found = gradient(compiled, tuple(named), inputs, back, tuple(cotangents), steps, batch, frozenset(named))
     by_name = dict(zip(named, found, strict=False))
     own = {name: str(node.value) for name, node in compiled.traced.parameters.items()}
     wanted = [

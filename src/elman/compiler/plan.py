@@ -10,7 +10,7 @@ from elman.errors import ArgumentError
 
 from .graph import Graph, Node, show_graph, topological
 from .runtime.compiled import Compiled
-from .runtime.python import Program
+from .runtime.program import body_of
 from .unfold import Loop, Stages, show_loop, show_stages
 
 STAGES = ("trace", "unfold", "gradient", "hoist")
@@ -52,7 +52,7 @@ class LayerPlan:
     def python(self) -> str:
         """The Python functions that run on torch, with what the gradient needs."""
         compiled = self._stages()
-        programs: list[tuple[str, Program]] = [("forward", compiled.forward_kept), ("gradient", compiled.backward)]
+        programs = [("forward", compiled.forward_kept), ("gradient", compiled.backward(compiled.inputs))]
         return "\n\n".join(f"# {name}, {stage}\n{text}" for name, p in programs for stage, text in p.text.items())
 
     def wiring(self) -> tuple[Edge, ...]:
@@ -68,7 +68,7 @@ class LayerPlan:
             parts = [("", compiled.traced.graph, None)]
         else:
             loop = compiled.gradient.loop if stage == "gradient" else compiled.loop
-            parts = [("", _body(loop), loop)]
+            parts = [("", body_of(loop), loop)]
         return _Boxes({str(node.value) for node in compiled.traced.parameters.values()}).draw(parts)
 
     def _stages(self) -> Compiled:
@@ -132,7 +132,7 @@ def note(cell: object, compiled: Compiled | None, reason: str) -> None:
 
 
 def _summary(stages: Stages) -> str:
-    inside = "nothing" if stages.inside is None else _counted(_body(stages.inside))
+    inside = "nothing" if stages.inside is None else _counted(body_of(stages.inside))
     return f"before: {_counted(stages.before)} | inside: {inside} | after: {_counted(stages.after)}"
 
 
@@ -188,15 +188,8 @@ def _through(source: Node, target: Node, labels: dict[Node, str], stop: object) 
     return ", ".join(dict.fromkeys(found))
 
 
-def _body(loop: Loop) -> Graph:
-    """The body of a loop as a graph."""
-    inputs = (*loop.sequences, *(c.entering for c in loop.carries), *loop.invariants)
-    leaving = {f"{c.entering.value} leaving": c.leaving for c in loop.carries}
-    return Graph(inputs, {**leaving, **loop.each, **loop.total})
-
-
 def _parts(stages: Stages) -> list[tuple[str, Graph, Loop | None]]:
-    inside = [] if stages.inside is None else [("inside", _body(stages.inside), stages.inside)]
+    inside = [] if stages.inside is None else [("inside", body_of(stages.inside), stages.inside)]
     return [("before", stages.before, None), *inside, ("after", stages.after, None)]
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .compiled import Compiled, numbers
-from .python import Tensors
+from .program import Tensors
 
 
 class Unrolled(torch.autograd.Function):
@@ -46,7 +46,8 @@ class Unrolled(torch.autograd.Function):
         if torch.is_grad_enabled():
             return (None, None, None, None, *_twice(ctx, inputs, cotangents, wanted))
         kept = dict(zip(ctx.compiled.kept_names, ctx.saved_tensors[ctx.inputs :], strict=True))
-        gradients = gradient(ctx.compiled, ctx.names, inputs, kept, cotangents, ctx.steps, ctx.batch)
+        named = frozenset(name for name, w in zip(ctx.names, wanted, strict=False) if w)
+        gradients = gradient(ctx.compiled, ctx.names, inputs, kept, cotangents, ctx.steps, ctx.batch, named)
         return (None, None, None, None, *(g if w else None for g, w in zip(gradients, wanted, strict=True)))
 
 
@@ -63,11 +64,13 @@ def gradient(
     cotangents: tuple[Tensor | None, ...],
     steps: int,
     batch: int,
+    wanted: frozenset[str],
 ) -> list[Tensor | None]:
-    """The cotangent of each input, by the loop of the gradient."""
+    """The cotangents of the states and of the inputs named in `wanted`, by the loop of the gradient."""
     given, states = split(names, inputs)
     if compiled.binding.reset:
-        given = given | {f"{s.value}[0]": v for s, v in zip(compiled.step.states, states, strict=True)}
+        firsts = {f"{s.value}[0]": v for s, v in zip(compiled.step.states, states, strict=True)}
+        given, wanted = given | firsts, wanted | set(firsts)
     device = inputs[0].device
     each = [(name, node) for name, node in compiled.loop.each.items()]
     coming: Tensors = {}
@@ -78,9 +81,9 @@ def gradient(
         torch.zeros_like(states[number]) if g is None else g
         for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
     )
-    back, firsts = compiled.backward({**given, **kept, **coming}, entering, steps, batch, device)
+    back, starts = compiled.backward(wanted)({**given, **kept, **coming}, entering, steps, batch, device)
     found: list[Tensor | None] = [back.get(f"d {name}") for name in names]
-    by_state = dict(zip(compiled.carried, firsts, strict=True))
+    by_state = dict(zip(compiled.carried, starts, strict=True))
     for number, state in enumerate(compiled.step.states):
         found.append(_sum(by_state.get(number), back.get(f"d {state.value}[0]")))
     return found
@@ -97,7 +100,7 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
     """
     aliases = [t.view_as(t) if t.is_floating_point() else t for t in inputs]
     given, states = split(ctx.names, tuple(aliases))
-    results, ends = ctx.compiled.run(ctx.compiled.forward, given, states, ctx.steps, ctx.batch)
+    results, ends = ctx.compiled.run(ctx.compiled.differentiable, given, states, ctx.steps, ctx.batch)
     pairs = [
         (o, g) for o, g in zip((*results.values(), *ends), cotangents, strict=True) if g is not None and o.requires_grad
     ]

@@ -1,7 +1,7 @@
 """A step bound to a call: the loop, its gradient, and the programs that run them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from elman.axes import Shape
-from elman.compiler.graph import Node
+from elman.compiler.graph import Node, topological
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
 from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
 
-from .python import Program, Result, Tensors
+from .program import Program, Result, Tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +69,37 @@ class Compiled:
         return Program(self.stages)
 
     @cached_property
+    def differentiable(self) -> Program:
+        """Runs the loop so that autograd can follow, for the gradient of the gradient."""
+        return Program(self.stages, write=False)
+
+    @cached_property
     def forward_kept(self) -> Program:
         """Runs the loop and keeps what the gradient needs."""
         return Program(self.training_stages)
 
+    def backward(self, wanted: frozenset[str]) -> Program:
+        """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
+        if wanted not in self._backward:
+            gradient = self.gradient
+            finish = {name: node for name, node in gradient.finish.items() if name in wanted}
+            read = {str(node.value) for node in topological(finish.values()) if node.op == "input"}
+            loop = replace(
+                gradient.loop,
+                each={name: node for name, node in gradient.loop.each.items() if name.removeprefix("d ") in wanted},
+                total={name: node for name, node in gradient.loop.total.items() if name in read},
+            )
+            self._backward[wanted] = Program(hoist(loop, finish=finish))
+        return self._backward[wanted]
+
     @cached_property
-    def backward(self) -> Program:
-        """Runs the loop of the gradient."""
-        return Program(self.gradient_stages)
+    def inputs(self) -> frozenset[str]:
+        """The names of all inputs of the loop."""
+        return frozenset(str(node.value) for node in (*self.loop.sequences, *self.loop.invariants))
+
+    @cached_property
+    def _backward(self) -> dict[frozenset[str], Program]:
+        return {}
 
     @cached_property
     def kept_names(self) -> tuple[str, ...]:

@@ -125,3 +125,22 @@ TORCH: dict[str, Row] = {
     "pad": _pad,
     "concat": lambda node, args: f"torch.cat([{', '.join(args)}], {node.value})",
 }
+
+WRITERS: dict[str, str] = {
+    **{op: f"torch.{op}" for op in ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sqrt", "abs", "sign", "floor")},
+    **{op: f"torch.{op}" for op in ("sin", "cos", "erf", "neg", "add", "sub", "mul", "div", "where")},
+    "concat": "torch.cat",
+}
+"""Functions that can write their result into memory that is there already."""
+
+
+def writing(node: Node, args: Sequence[str], place: str) -> str:
+    """The expression of a node that puts its result into `place`."""
+    numbers = [source.op == "const" for source in node.inputs]
+    if node.op in ("tanh_grad", "sigmoid_grad") and node.inputs[0].shape == node.shape:
+        return f"aten.{node.op.replace('_grad', '_backward')}.grad_input({args[0]}, {args[1]}, grad_input={place})"
+    if node.op == "concat":
+        return f"torch.cat([{', '.join(args)}], {node.value}, out={place})"
+    if node.op in WRITERS and not numbers[0] and not (node.op == "where" and any(numbers)):
+        return f"{WRITERS[node.op]}({', '.join(args)}, out={place})"
+    return f"{place}.copy_({TORCH[node.op](node, args)})"

@@ -1,0 +1,176 @@
+"""A hoisted loop that runs on torch."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.compiler.graph import Graph, Node
+from elman.compiler.unfold import Loop, Stages
+
+from .python import build, render
+
+Tensors = dict[str, Tensor]
+Result = tuple[Tensors, tuple[Tensor, ...]]
+Size = tuple[int, int, Any]
+
+_CACHE = 4 * 2**20  # bytes of a second-level cache, and of a temporary that malloc does not give back to the system
+
+
+class Program:
+    """A hoisted loop that runs on torch.
+
+    Args:
+        stages: what to run.
+        write: what is wanted of each step is written into one block of memory for all steps; without it every
+            result is a new tensor, and autograd can follow.
+    """
+
+    def __init__(self, stages: Stages, write: bool = True) -> None:
+        self.stages = stages
+        self.text = {"before": render("before", stages.before), "after": render("after", stages.after)}
+        self._blocks = _Blocks(stages.inside) if stages.inside is not None and write else None
+        if stages.inside is not None:
+            places = self._blocks.places if self._blocks else ()
+            self.text["inside"] = render("inside", body_of(stages.inside), places, free=False)
+        self._run = {name: build(name, text) for name, text in self.text.items()}
+
+    def __call__(self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any) -> Result:
+        """Run all steps.
+
+        Args:
+            given: sequences [T, ...] and invariants by name.
+            states: what enters the first step, one per carry of the loop.
+            steps: T.
+            batch: B.
+            device: where new tensors are made.
+
+        Returns:
+            The results by name, and what leaves the last step.
+        """
+        size = (steps, batch, device)
+        inside, after = self.stages.inside, self.stages.after
+        if inside is None:
+            values = {**given, **self._before(given, size)}
+        else:
+            values, states = (self._written if self._blocks else self._stacked)(inside, given, states, size)
+        results = self._run["after"](*size, *(values[str(i.value)] for i in after.inputs))
+        return dict(zip(after.outputs, results, strict=True)), states
+
+    def _before(self, given: Tensors, size: Size) -> Tensors:
+        """What the stage before hands over."""
+        inputs = (given[str(i.value)] for i in self.stages.before.inputs)
+        return dict(zip(self.stages.before.outputs, self._run["before"](*size, *inputs), strict=True))
+
+    def _written(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
+        """The steps one after the other; what is wanted of each goes where it will stay."""
+        assert self._blocks is not None
+        body, carried = self._run["inside"], len(loop.carries)
+        kept, places, states = self._blocks.make(states, size)
+        values = dict(given)
+        for start, stop in self._chunks(loop, given, size):
+            values.update(self._before(_part(self.stages.before, given, start, stop), (stop - start, *size[1:])))
+            same, sequences = _inputs(loop, values, given, start, stop)
+            for t in _order(loop, stop - start):
+                now = (s[t] for s in sequences)
+                states = body(*size, *now, *states, *same, *(p[start + t] for p in places))[:carried]
+        return {**values, **kept}, tuple(state.clone() for state in states)
+
+    def _stacked(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
+        """The steps one after the other; what is wanted of each is put together at the end."""
+        body, carried = self._run["inside"], len(loop.carries)
+        values = {**given, **self._before(given, size)}
+        same, sequences = _inputs(loop, values, given, 0, size[0])
+        results = []
+        for t in _order(loop, size[0]):
+            results.append(body(*size, *(s[t] for s in sequences), *states, *same))
+            states = results[-1][:carried]
+        if loop.reverse:
+            results.reverse()
+        kept = {name: torch.stack([r[carried + n] for r in results]) for n, name in enumerate(loop.each)}
+        return {**values, **kept}, states
+
+    def _chunks(self, loop: Loop, given: Tensors, size: Size) -> list[tuple[int, int]]:
+        """Runs of steps for which the stage before is computed at a time: few enough to stay in the cache.
+
+        All steps are one run if the stage after reads what is computed here, or if there is nothing to compute.
+        """
+        steps, batch, _ = size
+        made = [node for node in self.stages.before.outputs.values() if node.shape[:1] == ("T",)]
+        later = {str(i.value) for i in self.stages.after.inputs}
+        if not made or later & set(self.stages.before.outputs):
+            return [(0, steps)]
+        row = sum(math.prod(s for s in node.shape if isinstance(s, int)) for node in made)
+        length = max(16, _CACHE // max(1, row * batch * next(iter(given.values())).element_size()))
+        runs = [(start, min(start + length, steps)) for start in range(0, steps, length)]
+        return runs[::-1] if loop.reverse else runs
+
+
+class _Blocks:
+    """Where a loop writes what is wanted of each step.
+
+    A state that enters a step is the one that left the step before it: both are parts of one block of T + 1.
+
+    Attributes:
+        places: nodes that are written, each into a block of its own.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        wanted = set(loop.each.values())
+        self.ends = {c.leaving: n for n, c in enumerate(loop.carries) if wanted & {c.entering, c.leaving}}
+        entering = {loop.carries[number].entering for number in self.ends.values()}
+        alone = [n for n in dict.fromkeys(loop.each.values()) if n not in self.ends and n not in entering]
+        self.places: tuple[Node, ...] = (*self.ends, *alone)
+
+    def make(
+        self, states: tuple[Tensor, ...], size: Size
+    ) -> tuple[Tensors, list[tuple[Tensor, ...]], tuple[Tensor, ...]]:
+        """Fresh blocks: what is wanted by name, where each step writes, and the states at their places."""
+        steps, batch, device = size
+        first, before, after = (steps, 1, 0) if self.loop.reverse else (0, 0, 1)
+        blocks: dict[Node, Tensor] = {}
+        for node in self.places:
+            rows = [batch if isinstance(s, str) else s for s in node.shape]
+            length = steps + 1 if node in self.ends else steps
+            blocks[node] = torch.empty((length, *rows), dtype=getattr(torch, node.dtype), device=device)
+        own = list(states)
+        named: dict[Node, Tensor] = {node: block for node, block in blocks.items() if node not in self.ends}
+        for node, number in self.ends.items():
+            own[number] = blocks[node][first].copy_(states[number])
+            named[node] = blocks[node].narrow(0, after, steps)
+            named[self.loop.carries[number].entering] = blocks[node].narrow(0, before, steps)
+        places = [named[node].unbind(0) for node in self.places]
+        return {name: named[node] for name, node in self.loop.each.items()}, places, tuple(own)
+
+
+def body_of(loop: Loop) -> Graph:
+    """The body of a loop as a graph: what leaves the step first, then what is wanted of it."""
+    inputs = (*loop.sequences, *(c.entering for c in loop.carries), *loop.invariants)
+    leaving = {f"{c.entering.value} leaving": c.leaving for c in loop.carries}
+    return Graph(inputs, {**leaving, **loop.each, **loop.total})
+
+
+def _part(graph: Graph, given: Tensors, start: int, stop: int) -> Tensors:
+    """The inputs of a graph from one step to another."""
+    return {
+        str(i.value): given[str(i.value)].narrow(0, start, stop - start)
+        if i.shape[:1] == ("T",)
+        else given[str(i.value)]
+        for i in graph.inputs
+    }
+
+
+def _inputs(
+    loop: Loop, values: Tensors, given: Tensors, start: int, stop: int
+) -> tuple[list[Tensor], list[tuple[Tensor, ...]]]:
+    """Invariants, and sequences step by step; what was given holds all steps, what was made only these."""
+    same = [values[str(i.value)] for i in loop.invariants]
+    names = [str(s.value) for s in loop.sequences]
+    parts = (values[n].narrow(0, start, stop - start) if n in given else values[n] for n in names)
+    return same, [part.unbind(0) for part in parts]
+
+
+def _order(loop: Loop, steps: int) -> range:
+    return range(steps - 1, -1, -1) if loop.reverse else range(steps)
