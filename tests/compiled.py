@@ -94,7 +94,7 @@ def assert_agrees(layer, x=None, state=None, relative=1e-10, absolute=1e-12, **o
 
 def random_tensor(*shape, seed=0, dtype=DTYPE, grad=True):
     """Normal numbers by seed."""
-    made = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DTYPE).to(dtype)
+    made = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=DTYPE).to(dtype)
     return made.requires_grad_(grad)
 
 

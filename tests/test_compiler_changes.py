@@ -1,0 +1,262 @@
+"""Nothing of a step is ever stale: whatever changed since it was read is obeyed at the next call."""
+
+import copy
+import pickle
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+import elman
+from compiled import DTYPE, Written, assert_agrees, compiled_only, outcome, random_tensor, step_by_step
+from elman.compiler.trace import step as reading
+
+X = random_tensor(3, 2, 4, grad=False)
+ROW = torch.tensor([0.2, -0.4, 0.6, 0.9], dtype=DTYPE)
+
+
+def plain(cell, name, tensor):
+    """A tensor as a plain attribute, neither parameter nor buffer."""
+    object.__setattr__(cell, name, tensor)
+    return cell
+
+
+def with_module(function, module):
+    cell = Written(function)
+    cell.part = module.double()
+    return cell
+
+
+def through_part(self, x, h):
+    return torch.tanh(x + self.part(h))
+
+
+def helped(self, x, h):
+    return torch.tanh(x + self.double_of(h))
+
+
+class Helped(Written):
+    def double_of(self, h):
+        return 0.2 * h
+
+
+class Rated(Written):
+    rate = 0.5
+
+    @property
+    def twice(self):
+        return 2 * self.rate
+
+
+def by(name):
+    """A step that multiplies h by an attribute."""
+    return lambda self, x, h: torch.tanh(x + getattr(self, name) * h)
+
+
+# How the cell is made, and what changes.
+CHANGES = {
+    "number": (lambda: Written(by("a"), a=0.5), lambda c: setattr(c, "a", 0.3)),
+    "private number": (lambda: Written(by("_a"), _a=0.5), lambda c: setattr(c, "_a", 0.3)),
+    "numbers of an object": (
+        lambda: Written(lambda s, x, h: torch.tanh(x + s.config.a * h), config=SimpleNamespace(a=0.5)),
+        lambda c: setattr(c.config, "a", 0.3),
+    ),
+    "entry of a list": (
+        lambda: Written(lambda s, x, h: torch.tanh(x + s.all[1] * h), all=[1, 0.5]),
+        lambda c: c.all.__setitem__(1, 0.3),
+    ),
+    "entry of a dictionary": (
+        lambda: Written(lambda s, x, h: torch.tanh(x + s.all["a"] * h), all={"a": 0.5}),
+        lambda c: c.all.update(a=0.3),
+    ),
+    "entry of an array": (
+        lambda: Written(lambda s, x, h: torch.tanh(x + float(s.all[0]) * h), all=np.array([0.5])),
+        lambda c: c.all.fill(0.3),
+    ),
+    "number of the class": (lambda: Rated(by("twice")), lambda c: setattr(c, "rate", 0.1)),
+    "function": (
+        lambda: Written(lambda s, x, h: s.act(x + h), act=torch.tanh),
+        lambda c: setattr(c, "act", torch.sin),
+    ),
+    "method": (lambda: Helped(helped), lambda c: setattr(c, "double_of", lambda h: h)),
+    "tensor replaced": (lambda: plain(Written(by("t")), "t", ROW), lambda c: plain(c, "t", 2 * ROW)),
+    "tensor in place": (lambda: plain(Written(by("t")), "t", ROW.clone()), lambda c: c.t.mul_(2)),
+    "tensor computed with": (
+        lambda: plain(Written(lambda s, x, h: torch.tanh(x + (s.t * 2).tanh() * h)), "t", ROW.clone()),
+        lambda c: c.t.mul_(2),
+    ),
+    "tensor without axes": (
+        lambda: plain(Written(by("t")), "t", torch.tensor(0.5, dtype=DTYPE)),
+        lambda c: c.t.mul_(2),
+    ),
+    "number of a tensor": (
+        lambda: plain(Written(lambda s, x, h: torch.tanh(x + float(s.t) * h)), "t", torch.tensor(0.5)),
+        lambda c: c.t.fill_(0.3),
+    ),
+    "eps": (
+        lambda: with_module(lambda s, x, h: torch.tanh(s.part(x) + 0.5 * h), nn.LayerNorm(4)),
+        lambda c: setattr(c.part, "eps", 0.7),
+    ),
+    "data of a parameter": (lambda: with_module(through_part, nn.Linear(4, 4)), lambda c: c.part.bias.data.add_(1)),
+    "load_state_dict": (
+        lambda: with_module(through_part, nn.Linear(4, 4)),
+        lambda c: c.load_state_dict({name: t + 0.5 for name, t in c.state_dict().items()}),
+    ),
+    "parameter replaced": (
+        lambda: with_module(through_part, nn.Linear(4, 4)),
+        lambda c: setattr(c.part, "bias", nn.Parameter(ROW.clone())),
+    ),
+    "parameter taken away": (
+        lambda: with_module(through_part, nn.Linear(4, 4)),
+        lambda c: setattr(c.part, "bias", None),
+    ),
+    "module replaced": (lambda: with_module(through_part, nn.Sigmoid()), lambda c: setattr(c, "part", nn.Softplus())),
+    "module of a list replaced": (
+        lambda: with_module(lambda s, x, h: torch.tanh(x + s.part[0](h)), nn.ModuleList([nn.Sigmoid()])),
+        lambda c: c.part.__setitem__(0, nn.Softplus()),
+    ),
+    "module appended": (
+        lambda: with_module(through_part, nn.Sequential(nn.Sigmoid())),
+        lambda c: c.part.append(nn.Softplus()),
+    ),
+    "hook": (
+        lambda: with_module(through_part, nn.Sigmoid()),
+        lambda c: c.part.register_forward_hook(lambda module, given, result: 2 * result),
+    ),
+    "dropout of 1 in evaluation": (
+        lambda: with_module(through_part, nn.Dropout(1.0)),
+        lambda c: c.eval(),
+    ),
+    "dropout module alone in evaluation": (
+        lambda: with_module(through_part, nn.Dropout(1.0)),
+        lambda c: c.part.eval(),
+    ),
+    "buffer": (
+        lambda: with_module(lambda s, x, h: s.part(x + h), nn.BatchNorm1d(4).eval()),
+        lambda c: c.part.running_mean.add_(1),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::elman.compiler.pipeline.StepByStepWarning")
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_obeyed_at_the_next_call(name):
+    make, change = CHANGES[name]
+    torch.manual_seed(0)
+    layer = elman.Recurrent(make())
+    before = layer(X)[0].detach().clone()
+    change(layer.cell)
+    after = layer(X)[0]
+    with step_by_step():
+        expected = layer(X)[0]
+    torch.testing.assert_close(after, expected)
+    assert not torch.allclose(before, expected)
+
+
+def traces(layer, calls):
+    """How often a step is run to read it, during some calls."""
+    with mock.patch.object(reading, "_trace", wraps=reading._trace) as counted:
+        calls(layer)
+    return counted.call_count
+
+
+def test_one_reading_serves_all_sizes():
+    layer = elman.Recurrent(elman.GRU(4, 4).double())
+
+    def calls(layer):
+        for steps in (1, 2, 5):
+            for batch in (1, 2, 7):
+                layer(random_tensor(steps, batch, 4))[0].sum().backward()
+                with torch.no_grad():
+                    layer(random_tensor(steps, batch, 4), lengths=torch.arange(batch) % (steps + 1))
+
+    assert traces(layer, calls) == 2  # a reading is two runs that must agree
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: elman.Recurrent(elman.LSTM(4, 4)), lambda: elman.Recurrent(elman.Elman(4, 4))]
+)
+def test_double_is_read_anew_and_right(make):
+    layer = make()
+    layer(X.float())
+    assert_agrees(layer.double(), X.clone().requires_grad_())
+
+
+def normed(norm):
+    return lambda: with_module(through_part, norm(nn.Linear(4, 4).double()))
+
+
+@pytest.mark.parametrize(
+    "make", [normed(parametrizations.weight_norm), normed(lambda m: parametrizations.weight_norm(m, dim=1))]
+)
+def test_a_parametrization_is_read_once(make):
+    torch.manual_seed(0)
+    layer = elman.Recurrent(make())
+    assert traces(layer, lambda layer: [layer(X) for _ in range(3)]) == 2
+    assert_agrees(layer, X.clone().requires_grad_())
+
+
+@pytest.mark.filterwarnings("ignore::elman.compiler.pipeline.StepByStepWarning")
+def test_an_orthogonal_parametrization_equals_the_loop():
+    torch.manual_seed(0)
+    layer = elman.Recurrent(normed(parametrizations.orthogonal)())
+    got = outcome(layer, X.clone().requires_grad_())
+    with step_by_step():
+        expected = outcome(layer, X.clone().requires_grad_())
+    torch.testing.assert_close(got, expected)
+
+
+def tied_inside():
+    cell = elman.Elman(4, 4).double()
+    cell.W.weight = cell.U.weight
+    return elman.Recurrent(cell)
+
+
+def tied_between():
+    below, above = elman.LSTM(4, 4).double(), elman.LSTM(4, 4).double()
+    above.U.weight = above.W.weight = below.W.weight
+    return elman.Stack(elman.Recurrent(below), elman.Recurrent(above), elman.Recurrent(below))
+
+
+@pytest.mark.parametrize("make", [tied_inside, tied_between])
+def test_shared_weights_get_the_sum_of_their_gradients(make):
+    torch.manual_seed(0)
+    layer = make()
+    assert_agrees(layer, X.clone().requires_grad_())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])  # noqa: S301
+@pytest.mark.parametrize("used", [False, True])
+def test_a_copy_is_equal_and_on_its_own(copied, used):
+    layer = elman.Stack(elman.Recurrent(elman.LSTM(4, 4)), elman.Recurrent(elman.Elman(4, 4))).double()
+    if used:
+        layer(X)[0].sum().backward()
+    other = copied(layer)
+    assert torch.equal(layer(X)[0], other(X)[0])
+    other.get_parameter("layers.0.cell.U.weight").data.zero_()
+    assert not torch.equal(layer(X)[0], other(X)[0])
+
+
+@pytest.mark.parametrize("frozen", ["U.weight", "U.bias", "W.weight"])
+def test_frozen_parameters_get_no_gradient_and_the_others_theirs(frozen):
+    cell = elman.GRU(4, 4).double()
+    cell.get_parameter(frozen).requires_grad_(False)
+    got = assert_agrees(cell, X)
+    assert f"gradient of cell.{frozen}" not in got
+    elman.Recurrent(cell)(X)[0].sum().backward()
+    assert cell.get_parameter(frozen).grad is None
+
+
+def test_a_captured_tensor_with_a_gradient_gets_it_each_time():
+    free = [torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=DTYPE, requires_grad=True)]
+    layer = elman.Recurrent(Written(lambda self, x, h: torch.tanh(x + free[0].exp() * h)))
+    for _ in range(3):
+        with compiled_only():
+            (got,) = torch.autograd.grad(layer(X)[0].sum(), free)
+        with step_by_step():
+            (expected,) = torch.autograd.grad(layer(X)[0].sum(), free)
+        torch.testing.assert_close(got, expected)
