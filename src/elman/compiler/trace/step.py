@@ -18,7 +18,7 @@ from .reads import Reads, recording
 from .tracer import Products, Tracer, dtype_name
 
 _LOCK = threading.Lock()  # a traced module stands under other parameters for a moment
-_RESERVED = re.compile(r"x|fed|y|live|reset|[ACS]\d+|(random|captured|sum)\d+|(d|kept) .*|.*('|\[0\])", re.DOTALL)
+_RESERVED = re.compile(r"x|fed|y|live|reset|[ACS]\d+|(random|captured|sum)\d+")
 _PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061)
 
 Size = tuple[int, ...]
@@ -169,7 +169,7 @@ def own_names(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     """Each name as it stands in the graph: with a `_` where it is taken, or where the compiler itself uses it."""
     used, own = set(taken), {}
     for name in names:
-        own[name] = name
+        own[name] = re.sub(r"[^\w.]", "_", name)
         while own[name] in used or _RESERVED.fullmatch(own[name]):
             own[name] += "_"
         used.add(own[name])
