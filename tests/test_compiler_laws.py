@@ -191,15 +191,16 @@ def test_the_gradient_of_a_gradient(kind):
     torch.manual_seed(0)
     cell = elman.GRU(H, H).double()
     layer = elman.Stack(elman.Recurrent(cell), elman.Recurrent(cell))
-    x = random_tensor(T, B, H)
-    if kind == "x from the parameters":
-        x = x * cell.U.weight.sum() + cell.W.weight[:1, :1]
-    if kind == "output of one alone":
-        layer = elman.Recurrent(cell)
+    layer = elman.Recurrent(cell) if kind == "output of one alone" else layer
+
+    def make_x():
+        x = random_tensor(T, B, H)
+        return x * cell.U.weight.sum() + cell.W.weight[:1, :1] if kind == "x from the parameters" else x
+
     with compiled_only():
-        got = penalty(layer, x)
+        got = penalty(layer, make_x())
     with step_by_step():
-        expected = penalty(layer, x)
+        expected = penalty(layer, make_x())
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 

@@ -314,7 +314,7 @@ def layer_norm(tracer: "Tracer", out: Any, x: Node, sizes: Any, weight: Any, bia
     return (y if bias is None else build.add(y, bias),)
 
 
-def largest_of(tracer: "Tracer", out: Any, x: Node, dim: int, keepdim: bool = False) -> tuple[Node, ...]:
+def largest_of(tracer: "Tracer", out: Any, x: Node, dim: int | None = None, keepdim: bool = False) -> tuple[Node, ...]:
     """max over one axis: the numbers, not their places."""
     return (amax(tracer.build, x, dim, keepdim),)
 

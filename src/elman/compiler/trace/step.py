@@ -94,8 +94,9 @@ def _trace(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping
     x = None if sizes.x is None else tracer.input("x", *sizes.x, batched=True)
     fed = None if sizes.fed is None else tracer.input("fed", *sizes.fed, batched=True)
     states = tuple(tracer.input(name, *size, batched=True) for name, size in zip(names, sizes.states, strict=True))
-    with recording(cell, reads), torch.enable_grad(), Products(tracer), tracer:
-        leaving, y, values = _run(cell, one_step, given, (x, fed, states), batch)
+    twin = likeness(cell, {})
+    with recording(twin, reads), torch.enable_grad(), Products(tracer), tracer:
+        leaving, y, values = _run(tracer, twin, one_step, given, (x, fed, states))
     nodes = [tracer.node(state) for state in leaving]
     for name, node, (size, dtype) in zip(names, nodes, sizes.states, strict=True):
         if not node.shape or node.shape[0] != "B":
@@ -133,14 +134,30 @@ class _Bound(nn.Module):
         return self.one_step(self.cell, *args)
 
 
-def _run(cell: nn.Module, one_step: OneStep, given: Mapping[str, Tensor], args: tuple[Any, ...], batch: int) -> Any:
+def likeness(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
+    """The same module and submodules with places of their own for parameters.
+
+    While it is read, other threads may run the module itself, or look at its parameters.
+    """
+    if module not in made:
+        twin = made[module] = object.__new__(type(module))
+        twin.__dict__.update(module.__dict__)
+        for kind in ("_parameters", "_buffers", "_modules"):
+            twin.__dict__[kind] = module.__dict__[kind].copy()
+        twin._modules.update({name: likeness(m, made) for name, m in module._modules.items() if m is not None})
+    return made[module]
+
+
+def _run(tracer: Tracer, cell: nn.Module, one_step: OneStep, given: Mapping[str, Tensor], args: tuple[Any, ...]) -> Any:
     """The step under other parameters; what is no error of the step's own means that it cannot be read."""
     under = {f"cell.{name}": tensor for name, tensor in given.items()}
     try:
         return torch.func.functional_call(_Bound(cell, one_step), under, args)
     except ElmanError as error:
-        raise type(error)(str(error).replace(str(batch), "B")) from error
+        raise type(error)(str(error).replace(str(tracer.batch), "B")) from error
     except Exception as error:
+        if tracer.complained is not None:
+            raise tracer.complained from error
         raise TraceError(f"{type(error).__name__} while the step was read: {error}{_line_of(error)}") from error
 
 

@@ -40,6 +40,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.build = Builder()
         self.captured: dict[Node, Tensor] = {}
         self.draws: list[Draw] = []
+        self.complained: ElmanError | None = None  # Python's `@` turns a TypeError into one of its own
         self._nodes: dict[int, Node] = {}
         self._alive: list[Tensor] = []  # an id is unique only while its tensor lives
         self._storages: dict[int, set[int]] = {}
@@ -207,11 +208,13 @@ class Products(TorchFunctionMode):
         tracer.build.where = where_of_step()
         nodes, named = tree_map_only(Tensor, tracer.node, args), tree_map_only(Tensor, tracer.node, kwargs)
         if len({tracer.node(t).dtype for t in tensors}) > 1:
-            raise tracer.complaint(func.__name__, tensors, DtypeError("different dtype"))
+            tracer.complained = tracer.complaint(func.__name__, tensors, DtypeError("different dtype"))
+            raise tracer.complained
         try:
             node = product(tracer, *nodes, **named)
         except ShapeError as error:
-            raise tracer.complaint(func.__name__, tensors, error) from error
+            tracer.complained = tracer.complaint(func.__name__, tensors, error)
+            raise tracer.complained from error
         out = torch.empty(tracer.numbers(node.shape), dtype=tensors[0].dtype, device="meta")
         tracer.track(out, node if torch.is_grad_enabled() else tracer.build.make("detach", node))
         return out
@@ -229,13 +232,18 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 def where_of_step() -> Where | None:
     """The innermost line outside torch and the compiler: the line of the step that is being run."""
-    for frame in _frames():
-        if frame.f_code is _FUNCTION_APPLY:
-            raise TraceError("a torch.autograd.Function brings a derivative of its own")
+    where, frames = None, _frames()
+    for frame in frames:
         name = frame.f_code.co_filename
-        if not name.startswith((_TORCH, _OURS)):
-            return Where(name, frame.f_lineno)
-    return None
+        if frame.f_code is _FUNCTION_APPLY:
+            caller = next(f for f in frames if not f.f_code.co_filename.startswith((_TORCH, _OURS)))
+            line = f"\n  in the step, {caller.f_code.co_filename}:{caller.f_lineno}"
+            raise TraceError(f"a torch.autograd.Function brings a derivative of its own{line}")
+        if where is None and not name.startswith((_TORCH, _OURS)):
+            where = Where(name, frame.f_lineno)
+        elif where is not None and name.startswith(_OURS):
+            break  # here the step was called
+    return where
 
 
 def _frames() -> Iterator[Any]:
