@@ -9,7 +9,8 @@ from torch import Tensor
 from elman.compiler.graph import Graph, Node
 from elman.compiler.unfold import Loop, Stages
 
-from .python import build, render
+from .memory import block
+from .python import build, render, turned_weights
 
 Tensors = dict[str, Tensor]
 Result = tuple[Tensors, tuple[Tensor, ...]]
@@ -32,8 +33,10 @@ class Program:
         self.text = {"before": render("before", stages.before), "after": render("after", stages.after)}
         self._blocks = _Blocks(stages.inside) if stages.inside is not None and write else None
         if stages.inside is not None:
-            places = self._blocks.places if self._blocks else ()
-            self.text["inside"] = render("inside", body_of(stages.inside), places, free=False)
+            body, places = body_of(stages.inside), self._blocks.places if self._blocks else ()
+            turned = turned_weights(body, stages.inside.invariants) if write else ()
+            self.text["inside"] = render("inside", body, places, turned, free=False)
+            self._turned = {str(node.value) for node in turned}
         self._run = {name: build(name, text) for name, text in self.text.items()}
 
     def __call__(self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any) -> Result:
@@ -71,7 +74,7 @@ class Program:
         values = dict(given)
         for start, stop in self._chunks(loop, given, size):
             values.update(self._before(_part(self.stages.before, given, start, stop), (stop - start, *size[1:])))
-            same, sequences = _inputs(loop, values, given, start, stop)
+            same, sequences = self._inputs(loop, values, given, start, stop)
             for t in _order(loop, stop - start):
                 now = (s[t] for s in sequences)
                 states = body(*size, *now, *states, *same, *(p[start + t] for p in places))[:carried]
@@ -81,7 +84,7 @@ class Program:
         """The steps one after the other; what is wanted of each is put together at the end."""
         body, carried = self._run["inside"], len(loop.carries)
         values = {**given, **self._before(given, size)}
-        same, sequences = _inputs(loop, values, given, 0, size[0])
+        same, sequences = self._inputs(loop, values, given, 0, size[0])
         results = []
         for t in _order(loop, size[0]):
             results.append(body(*size, *(s[t] for s in sequences), *states, *same))
@@ -90,6 +93,18 @@ class Program:
             results.reverse()
         kept = {name: torch.stack([r[carried + n] for r in results]) for n, name in enumerate(loop.each)}
         return {**values, **kept}, states
+
+    def _inputs(
+        self, loop: Loop, values: Tensors, given: Tensors, start: int, stop: int
+    ) -> tuple[list[Tensor], list[tuple[Tensor, ...]]]:
+        """Invariants, and sequences step by step; what was given holds all steps, what was made only these."""
+        same = [values[str(i.value)] for i in loop.invariants]
+        if self._turned:
+            names = [str(i.value) for i in loop.invariants]
+            same = [w.t().contiguous() if n in self._turned else w for n, w in zip(names, same, strict=True)]
+        names = [str(s.value) for s in loop.sequences]
+        parts = (values[n].narrow(0, start, stop - start) if n in given else values[n] for n in names)
+        return same, [part.unbind(0) for part in parts]
 
     def _chunks(self, loop: Loop, given: Tensors, size: Size) -> list[tuple[int, int]]:
         """Runs of steps for which the stage before is computed at a time: few enough to stay in the cache.
@@ -134,7 +149,7 @@ class _Blocks:
         for node in self.places:
             rows = [batch if isinstance(s, str) else s for s in node.shape]
             length = steps + 1 if node in self.ends else steps
-            blocks[node] = torch.empty((length, *rows), dtype=getattr(torch, node.dtype), device=device)
+            blocks[node] = block((length, *rows), getattr(torch, node.dtype), device)
         own = list(states)
         named: dict[Node, Tensor] = {node: block for node, block in blocks.items() if node not in self.ends}
         for node, number in self.ends.items():
@@ -160,16 +175,6 @@ def _part(graph: Graph, given: Tensors, start: int, stop: int) -> Tensors:
         else given[str(i.value)]
         for i in graph.inputs
     }
-
-
-def _inputs(
-    loop: Loop, values: Tensors, given: Tensors, start: int, stop: int
-) -> tuple[list[Tensor], list[tuple[Tensor, ...]]]:
-    """Invariants, and sequences step by step; what was given holds all steps, what was made only these."""
-    same = [values[str(i.value)] for i in loop.invariants]
-    names = [str(s.value) for s in loop.sequences]
-    parts = (values[n].narrow(0, start, stop - start) if n in given else values[n] for n in names)
-    return same, [part.unbind(0) for part in parts]
 
 
 def _order(loop: Loop, steps: int) -> range:

@@ -17,13 +17,16 @@ from elman.compiler.graph import Graph, Node
 from .torch_ops import TORCH, writing
 
 
-def render(name: str, graph: Graph, places: Sequence[Node] = (), free: bool = True) -> str:
+def render(
+    name: str, graph: Graph, places: Sequence[Node] = (), turned: Collection[Node] = (), free: bool = True
+) -> str:
     """A graph as the text of a Python function: inputs by position, outputs as a tuple.
 
     Args:
         name: of the function.
         graph: what it computes.
         places: nodes whose results go into memory that is there already, given after the inputs.
+        turned: weights that are given transposed.
         free: give back the memory of each result after its last use.
     """
     variables: dict[Node, str] = {node: f"i{number}" for number, node in enumerate(graph.inputs)}
@@ -39,24 +42,48 @@ def render(name: str, graph: Graph, places: Sequence[Node] = (), free: bool = Tr
             variables[node] = _literal(node.value)
         elif node not in variables and node not in fused.values():
             variables[node] = f"v{place}"
-            lines.append(f"    v{place} = {expression(node, fused.get(node), variables, place_of.get(node))}")
+            lines.append(f"    v{place} = {expression(node, fused.get(node), variables, place_of.get(node), turned)}")
             gone = [variables[n] for n in last.get(node, ())]
             lines += [f"    del {', '.join(gone)}"] if gone else []
     results = [_tensor(node, variables[node]) for node in graph.outputs.values()]
     return "\n".join([*lines, f"    return ({''.join(f'{result}, ' for result in results)})"])
 
 
-def expression(node: Node, product: Node | None, variables: Mapping[Node, str], place: str | None) -> str:
+def expression(
+    node: Node, product: Node | None, variables: Mapping[Node, str], place: str | None, turned: Collection[Node]
+) -> str:
     """The right side of a node's line; a product that only this addition reads is part of it."""
     if product is None:
         args = [variables[i] for i in node.inputs]
+        if len(args) == 2 and node.inputs[1] in turned:
+            return f"{args[0]} @ {args[1]}" if place is None else f"torch.mm({args[0]}, {args[1]}, out={place})"
         return TORCH[node.op](node, args) if place is None else writing(node, args, place)
     added = variables[next(i for i in node.inputs if i is not product)]
     x, w = (variables[i] for i in product.inputs)
     out = "" if place is None else f", out={place}"
     if product.op == "mul":
         return f"torch.addcmul({added}, {x}, {w}{out})"
-    return f"linear({x}, {w}, {added})" if len(product.shape) > 2 else f"torch.addmm({added}, {x}, {w}.t(){out})"
+    if len(product.shape) > 2:
+        return f"linear({x}, {w}, {added})"
+    return f"torch.addmm({added}, {x}, {w if product.inputs[1] in turned else f'{w}.t()'}{out})"
+
+
+def turned_weights(graph: Graph, invariants: Sequence[Node]) -> tuple[Node, ...]:
+    """Weights that are only read as x Wᵀ: transposed once before the loop, they are read faster at every step."""
+    uses: dict[Node, list[bool]] = {}
+    for node in graph.nodes:
+        for place, source in enumerate(node.inputs):
+            uses.setdefault(source, []).append(place == 1 and _is_linear(node) and len(node.shape) == 2)
+    results = set(graph.outputs.values())
+    return tuple(node for node in invariants if node not in results and uses.get(node) and all(uses[node]))
+
+
+def _is_linear(node: Node) -> bool:
+    """Whether a node is x Wᵀ."""
+    if node.op != "einsum":
+        return False
+    (a, b), result = node.value.split("->")[0].split(","), node.value.split("->")[1]
+    return len(a) > 1 and len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]
 
 
 def fused_products(nodes: Sequence[Node], results: Collection[Node]) -> dict[Node, Node]:
@@ -80,11 +107,8 @@ def _fits(product: Node, added: Node) -> bool:
         return False
     if product.op == "mul":
         return all(i.op != "const" and i.dtype == added.dtype for i in product.inputs)
-    if product.op != "einsum":
-        return False
-    (a, b), result = product.value.split("->")[0].split(","), product.value.split("->")[1]
-    linear = len(a) > 1 and len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]
-    return linear and (added.shape == product.shape[-1:] or (len(a) == 2 and added.shape == product.shape))
+    rows = len(product.shape) == 2 and added.shape == product.shape
+    return _is_linear(product) and (rows or added.shape == product.shape[-1:])
 
 
 def _literal(value: float | int | bool) -> str:

@@ -7,7 +7,7 @@
 The stages hand values to each other by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from elman.axes import TIME
@@ -65,6 +65,7 @@ class _Cut:
         self.handed: dict[str, Node] = {}
         self.kept: dict[Node, str] = {}
         self._names: dict[Node, str] = {}
+        self.parts = self._parts(nodes)
         for node in nodes:
             if node not in self.carried:
                 self._lift_early(node)
@@ -116,13 +117,36 @@ class _Cut:
         for node in topological([root], stop={*self.late.made, *self.waiting, *self.early.made}):
             if node in self.late.made:
                 continue
-            if node in self.waiting:
+            if node in self.parts:
+                self._late_part(node, *self.parts[node])
+            elif node in self.waiting:
                 self.late.given(node, self._keep(node), timed=True)
             elif node in self.carried or node.op == "const":
                 self.late.lift(node)
             else:
                 self.late.given(node, self._hand_over(node), node in self.early.timed)
         return self.late.made[root]
+
+    def _late_part(self, node: Node, whole: Node, start: int) -> None:
+        """A node that is kept as a part of another is not kept twice."""
+        axis, size = whole.value, node.shape[whole.value]
+        assert isinstance(size, int)
+        build, all_steps = self.late.build, self._late(whole)
+        self.late.made[node] = build.make("slice", all_steps, value=(axis + 1, start, start + size))
+        self.late.timed.add(node)
+
+    def _parts(self, nodes: Sequence[Node]) -> dict[Node, tuple[Node, int]]:
+        """Nodes inside that stand in a concatenation which is kept anyway, and where they start there."""
+        behind = [n for n in nodes if n in self.carried and n not in self.waiting]
+        read = {source for node in behind for source in node.inputs}
+        found: dict[Node, tuple[Node, int]] = {}
+        for whole in (n for n in nodes if n.op == "concat" and n in self.waiting and n in read):
+            start = 0
+            for part in whole.inputs:
+                if part in self.waiting and part.op != "input":
+                    found.setdefault(part, (whole, start))
+                start += int(part.shape[whole.value])
+        return found
 
     def _total(self, node: Node) -> Node:
         """A node of the body, summed over t: each summand in the stage where it first can be."""
