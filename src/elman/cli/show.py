@@ -129,7 +129,7 @@ def _stage(plan: Any, stage: str, format: str) -> str:
     from elman.inspection import GraphNode, draw_graph
 
     boxes, arrows = plan.boxes(stage)
-    groups = [g for g in ("before", "inside", "after") if any(box[3] == g for box in boxes)]
+    groups = list(dict.fromkeys(box[3] for box in boxes if box[3]))
     title = f"{plan.cell}, {stage}"
     return draw_graph([GraphNode(*box) for box in boxes], arrows, groups, title=title, format=format)
 

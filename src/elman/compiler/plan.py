@@ -15,6 +15,7 @@ from .unfold import Loop, Stages, show_loop, show_stages
 
 STAGES = ("trace", "unfold", "gradient", "hoist")
 Edge = tuple[str, str, str]
+Box = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +60,24 @@ class LayerPlan:
         """Which of x, the states and the output is computed from which, through which parameters."""
         return wiring(self._stages())
 
-    def boxes(self, stage: str, gradient: bool = False) -> tuple[list[tuple[str, str, str, str]], list[Edge]]:
+    def boxes(self, stage: str) -> tuple[list[Box], list[Edge]]:
         """A stage as boxes (id, label, kind, group) and arrows (from, to, label)."""
         compiled = self._stages()
-        if stage == "hoist":
-            parts = _parts(compiled.gradient_stages if gradient else compiled.stages)
-        elif stage == "trace":
-            parts = [("", compiled.traced.graph, None)]
-        else:
-            loop = compiled.gradient.loop if stage == "gradient" else compiled.loop
-            parts = [("", body_of(loop), loop)]
-        return _Boxes({str(node.value) for node in compiled.traced.parameters.values()}).draw(parts)
+        picture = _Boxes({str(node.value) for node in compiled.traced.parameters.values()})
+        match stage:
+            case "trace":
+                picture.draw([("", compiled.traced.graph, None)])
+            case "unfold":
+                picture.draw([("", body_of(compiled.loop), compiled.loop)])
+            case "gradient":
+                picture.draw([("", body_of(compiled.gradient.loop), compiled.gradient.loop)])
+            case "hoist":
+                picture.draw(_parts(compiled.stages, ""))
+                picture.draw(_parts(compiled.gradient_stages, "gradient "))
+            case _:
+                raise ArgumentError(f"expected a stage among {', '.join(STAGES)}, got {stage!r}.")
+        read = {end for arrow in picture.arrows for end in arrow[:2]}
+        return [box for box in picture.boxes if box[0] in read], picture.arrows
 
     def _stages(self) -> Compiled:
         if self.compiled is None:
@@ -188,9 +196,9 @@ def _through(source: Node, target: Node, labels: dict[Node, str], stop: object) 
     return ", ".join(dict.fromkeys(found))
 
 
-def _parts(stages: Stages) -> list[tuple[str, Graph, Loop | None]]:
-    inside = [] if stages.inside is None else [("inside", body_of(stages.inside), stages.inside)]
-    return [("before", stages.before, None), *inside, ("after", stages.after, None)]
+def _parts(stages: Stages, prefix: str) -> list[tuple[str, Graph, Loop | None]]:
+    inside = [] if stages.inside is None else [(f"{prefix}inside", body_of(stages.inside), stages.inside)]
+    return [(f"{prefix}before", stages.before, None), *inside, (f"{prefix}after", stages.after, None)]
 
 
 class _Boxes:
@@ -198,12 +206,13 @@ class _Boxes:
 
     def __init__(self, parameters: set[str]) -> None:
         self.parameters = parameters
-        self.boxes: list[tuple[str, str, str, str]] = []
+        self.boxes: list[Box] = []
         self.arrows: list[Edge] = []
         self.by_name: dict[str, str] = {}
 
-    def draw(self, parts: list[tuple[str, Graph, Loop | None]]) -> tuple[list[tuple[str, str, str, str]], list[Edge]]:
-        """All boxes and arrows of the parts, one after the other."""
+    def draw(self, parts: list[tuple[str, Graph, Loop | None]]) -> None:
+        """Add the boxes and arrows of some parts, one after the other."""
+        self.by_name = {}
         for place, (group, graph, loop) in enumerate(parts):
             ids: dict[Node, str] = {}
             carried = set() if loop is None else {c.entering for c in loop.carries}
@@ -215,8 +224,6 @@ class _Boxes:
             self.by_name |= {name: ids[node] for name, node in graph.outputs.items() if node in ids}
             if place == len(parts) - 1:
                 self._results(graph, group, ids)
-        read = {end for arrow in self.arrows for end in arrow[:2]}
-        return [box for box in self.boxes if box[0] in read], self.arrows
 
     def _box(self, node: Node, group: str, ids: dict[Node, str], carried: bool) -> None:
         if node.op == "const":

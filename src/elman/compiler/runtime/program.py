@@ -30,13 +30,14 @@ class Program:
 
     def __init__(self, stages: Stages, write: bool = True) -> None:
         self.stages = stages
-        self.text = {"before": render("before", stages.before), "after": render("after", stages.after)}
+        self.text = {"before": render("before", stages.before)}
         self._blocks = _Blocks(stages.inside) if stages.inside is not None and write else None
         if stages.inside is not None:
             body, places = body_of(stages.inside), self._blocks.places if self._blocks else ()
             turned = turned_weights(body, stages.inside.invariants) if write else ()
             self.text["inside"] = render("inside", body, places, turned, free=False)
             self._turned = {str(node.value) for node in turned}
+        self.text["after"] = render("after", stages.after)
         self._run = {name: build(name, text) for name, text in self.text.items()}
 
     def __call__(self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any) -> Result:
