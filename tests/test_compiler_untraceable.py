@@ -69,9 +69,10 @@ def heads_in_the_batch(self, x, h):
 # What the warning says of each.
 STEPS = {
     "if": (depends_on_data, "over the batch"),
-    "item": (reads_a_number, "over the batch"),
+    "item": (reads_a_number, "`max`"),
     "cumsum": (lambda s, x, h: torch.tanh(x + h.cumsum(-1)), "`cumsum`"),
     "topk": (lambda s, x, h: torch.tanh(x + h.topk(1, -1).values), "`topk`"),
+    "max of an axis": (lambda s, x, h: torch.tanh(x + h.max(-1, keepdim=True).values), "`max`"),
     "index": (lambda s, x, h: torch.tanh(x + h[:, [3, 1, 2, 0]]), "`index`"),
     "step of a slice": (lambda s, x, h: torch.tanh(x + h[:, ::2].repeat(1, 2)), "slice"),
     "argmax": (lambda s, x, h: torch.tanh(x + F.one_hot(h.argmax(-1), 4)), "`argmax`"),

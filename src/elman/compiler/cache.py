@@ -14,7 +14,7 @@ from elman.errors import TraceError
 from .runtime.compiled import Compiled
 from .runtime.eager import States, one_step
 from .sequences import Sequences
-from .trace import Traced, trace_step
+from .trace import Reads, Traced, trace_step
 from .trace.step import Sizes
 from .unfold import Binding
 
@@ -27,12 +27,12 @@ class Known:
 
     Attributes:
         traces: by the form of the input, the traces, and the programs of each by what the call binds.
-        refused: by the form of the input, why there is none.
+        refused: by the form of the input, why there is none, and what the step had read till then.
         warned: what has been said about the cell already.
     """
 
     traces: dict[Any, dict[Traced, dict[Binding, Compiled]]] = field(default_factory=dict)
-    refused: dict[Any, TraceError] = field(default_factory=dict)
+    refused: dict[Any, tuple[TraceError, Reads]] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)
 
 
@@ -85,8 +85,8 @@ def compile_step(
         cell.training,
         emit,
     )
-    if key in known.refused:
-        raise known.refused[key]
+    if key in known.refused and known.refused[key][1].hold(cell):
+        raise known.refused[key][0]
     own = cell.feedback_size is not None and given.fed is None
     binding = Binding(own_feedback=own, live=given.live is not None, reset=given.reset is not None)
     traces = _remembered(known.traces, key, {})
@@ -99,10 +99,12 @@ def compile_step(
 
 def _trace(known: Known, key: Any, cell: Any, emit: Emit | None, parameters: Mapping[str, Tensor]) -> Traced:
     """A new trace; why there is none is remembered, too."""
+    reads = Reads(cell)
     try:
-        return trace_step(cell, lambda c, x, fed, s: one_step(c, x, fed, s, emit), Sizes(*key[:3]), parameters)
+        return trace_step(cell, lambda c, x, fed, s: one_step(c, x, fed, s, emit), Sizes(*key[:3]), parameters, reads)
     except TraceError as error:
-        known.refused[key] = error.with_traceback(None)
+        _remembered(known.refused, key, None)
+        known.refused[key] = (error.with_traceback(None), reads)
         raise
 
 

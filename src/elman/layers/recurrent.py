@@ -37,7 +37,7 @@ class Recurrent(Layer):
         if x is not None:
             steps, batch = x.size(0), x.size(1)
         assert steps is not None and batch is not None
-        states = self._states(state, batch)
+        states = self._states(state, batch, x)
         if steps == 0:
             raise ArgumentError("expected at least one step, got T = 0.")
         if marks.targets is not None:
@@ -67,12 +67,14 @@ class Recurrent(Layer):
         """x turned round where the steps run backwards."""
         return rows.reverse_rows(x, marks.lengths) if self.reverse and x is not None else x
 
-    def _states(self, state: Any, batch: int) -> tuple[Tensor, ...]:
-        """The initial states as a tuple, checked."""
+    def _states(self, state: Any, batch: int, x: Tensor | None) -> tuple[Tensor, ...]:
+        """The initial states as a tuple, checked; those of a cell without parameters are like x."""
         initial = self.cell.initial_state(batch)
         names = [f"state {number}" for number in range(len(initial))]
         if self.cell.feedback_size is not None:
             initial, names = (*initial, self.cell.start(batch)), [*names, "what is fed first"]
+        if x is not None and x.is_floating_point() and not any(True for _ in self.cell.parameters()):
+            initial = tuple(first.to(x) if first.is_floating_point() else first for first in initial)
         if state is None:
             return initial
         given = tuple(state) if isinstance(state, tuple | list) else (state,)

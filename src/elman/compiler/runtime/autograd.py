@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .compiled import Compiled, numbers
+from .memory import own
 from .program import Tensors
 
 
@@ -36,7 +37,7 @@ class Unrolled(torch.autograd.Function):
         ctx.inputs = len(tensors)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
-        return (*results.values(), *ends)
+        return (*(own(result) for result in results.values()), *ends)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:

@@ -34,3 +34,10 @@ def block(size: Sequence[int], dtype: torch.dtype, device: Any) -> Tensor:
         whole = (tensor.data_ptr() + length - start) // _PAGE * _PAGE
         _madvise(ctypes.c_void_p(start), ctypes.c_size_t(whole), _MADV_HUGEPAGE)  # advice: refusing it is no error
     return tensor
+
+
+def own(tensor: Tensor) -> Tensor:
+    """A tensor with memory of its own, so that whoever gets it may write into it."""
+    if not tensor._is_view():
+        return tensor
+    return block(tensor.shape, tensor.dtype, tensor.device).copy_(tensor)

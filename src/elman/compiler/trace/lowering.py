@@ -314,11 +314,6 @@ def layer_norm(tracer: "Tracer", out: Any, x: Node, sizes: Any, weight: Any, bia
     return (y if bias is None else build.add(y, bias),)
 
 
-def largest_of(tracer: "Tracer", out: Any, x: Node, dim: int | None = None, keepdim: bool = False) -> tuple[Node, ...]:
-    """max over one axis: the numbers, not their places."""
-    return (amax(tracer.build, x, dim, keepdim),)
-
-
 def select_where(tracer: "Tracer", out: Tensor, condition: Node, yes: Any, no: Any) -> Node:
     """torch.where."""
     dtype = dtype_of(out)
@@ -434,7 +429,6 @@ LOWERINGS: dict[str, Lowering] = {
     "mean": formula(mean),
     "amax": formula(amax),
     "amin": formula(amin),
-    "max": largest_of,
     "var": formula(var),
     "std": formula(std),
     "linalg_vector_norm": formula(norm),

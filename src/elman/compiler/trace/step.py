@@ -62,7 +62,9 @@ class Sizes:
     states: tuple[tuple[Size, torch.dtype], ...]
 
 
-def trace_step(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor]) -> Traced:
+def trace_step(
+    cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor], reads: Reads
+) -> Traced:
     """Read a step into a graph.
 
     Args:
@@ -70,24 +72,33 @@ def trace_step(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Map
         one_step: `one_step(cell, x, fed, states)` gives the next states and what is given out.
         sizes: of x, fed and the states.
         parameters: parameters and buffers of the cell by name; only their sizes and dtypes are used.
+        reads: takes down what the step reads of its cell, also where it cannot be read to the end.
 
     Raises:
         TraceError: something that the table of operations does not hold; it names the operation and the line.
         ShapeError, DtypeError: operands that do not fit, with the line of the step.
     """
-    taken = {size for tensor in parameters.values() for size in tensor.shape}
+    given = [size for size, _ in (*sizes.states, *(s for s in (sizes.x, sizes.fed) if s is not None))]
+    taken = {size for shape in (*given, *(p.shape for p in parameters.values())) for size in shape}
     primes = [prime for prime in _PRIMES if prime not in taken]
     with _LOCK:
-        first = _trace(cell, one_step, sizes, parameters, primes[0])
-        second = _trace(cell, one_step, sizes, parameters, primes[1])
+        first = _trace(cell, one_step, sizes, parameters, reads, primes[0])
+        second = _trace(cell, one_step, sizes, parameters, reads, primes[1])
     if show_graph(first.graph) != show_graph(second.graph):
         raise TraceError("the step computes with the size of the batch: a row may not know how many others there are")
     return first
 
 
-def _trace(cell: nn.Module, one_step: OneStep, sizes: Sizes, parameters: Mapping[str, Tensor], batch: int) -> Traced:
+def _trace(
+    cell: nn.Module,
+    one_step: OneStep,
+    sizes: Sizes,
+    parameters: Mapping[str, Tensor],
+    reads: Reads,
+    batch: int,
+) -> Traced:
     """One run of the step on tensors without numbers."""
-    tracer, reads = Tracer(batch, type(cell).__name__), Reads(cell)
+    tracer = Tracer(batch, type(cell).__name__)
     names = state_names(cell, len(sizes.states))
     own = own_names(parameters, names)
     given = {name: tracer.input(own[name], tuple(p.shape), p.dtype, batched=False) for name, p in parameters.items()}
