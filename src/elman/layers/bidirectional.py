@@ -34,9 +34,7 @@ class Bidirectional(Layer):
         self.ahead = forward
         self.back = backward
 
-    def run(
-        self, x: Tensor | None, state: Any, marks: Marks, steps: int | None = None, batch: int | None = None
-    ) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor | None, state: Any, marks: Marks, steps: int, batch: int) -> tuple[Tensor, Any]:
         """Run over [T, B, I]; see `Layer.forward`."""
         if marks.emit is not None:
             raise ArgumentError("what is given out is not known in both directions at once: drop `emit`.")

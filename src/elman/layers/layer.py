@@ -80,17 +80,27 @@ class Layer(nn.Module):
         Raises:
             ShapeError, ArgumentError: sizes or lengths that do not fit.
         """
+        packed = None
         if isinstance(x, PackedSequence):
             if lengths is not None:
                 raise ArgumentError("expected either a PackedSequence or `lengths`, got both: drop `lengths`.")
-            padded, own_lengths = unpack(x)
-            marks = self._marks(padded, own_lengths, reset, present, targets, emit, generator)
-            y, state = self.run(_only_present(padded, self._rows(present)), state, marks)
-            return pack_like(y, x), state
-        x, steps, batch = self._in_order(x, state, lengths, reset, targets, steps)
-        marks = self._marks(x, lengths, reset, present, targets, emit, generator, steps, batch)
-        y, state = self.run(_only_present(x, self._rows(present)), state, marks, steps, batch)
-        return (y.transpose(0, 1) if self.batch_first else y), state
+            packed, (x, lengths) = x, unpack(x)
+        elif x is not None and steps is None:
+            x = self._time_first(self._checked(x))
+        reset, present, targets = (self._time_first(marked) for marked in (reset, present, targets))
+        assert not isinstance(x, PackedSequence)
+        x, steps, batch = _all_steps(x, steps, state, lengths, reset, targets)
+        device = x.device if x is not None else next((p.device for p in self.parameters()), torch.device("cpu"))
+        rows.check_marked("reset", reset, steps, batch)
+        rows.check_marked("present", present, steps, batch)
+        marks = Marks(
+            reset=None if reset is None else reset.to(device), targets=targets, emit=emit, generator=generator
+        )
+        if lengths is not None:
+            lengths = rows.check_lengths(lengths, steps, batch).to(device)
+            marks = replace(marks, lengths=lengths, live=rows.live_rows(lengths, steps))
+        y, state = self.run(_only_present(x, present), state, marks, steps, batch)
+        return (self._time_first(y) if packed is None else pack_like(y, packed)), state
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
         """What a call with these arguments runs, and why: it is made once, without gradients, and looked at."""
@@ -98,81 +108,51 @@ class Layer(nn.Module):
             self(*args, **kwargs)
         return Plan(tuple(layers))
 
-    def run(
-        self, x: Tensor | None, state: Any, marks: Marks, steps: int | None = None, batch: int | None = None
-    ) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor | None, state: Any, marks: Marks, steps: int, batch: int) -> tuple[Tensor, Any]:
         """Run over [T, B, I]; what each kind of layer defines."""
         raise TypeError(f"{type(self).__name__} must define run(self, x, state, marks, steps, batch)")
 
-    def _rows(self, marked: Tensor | None) -> Tensor | None:
-        """What was marked per step, time first."""
-        return marked.transpose(0, 1) if marked is not None and self.batch_first else marked
+    def _checked(self, x: Tensor) -> Tensor:
+        """x, if it has axes for time, batch and features."""
+        if x.dim() < 3:
+            raise ShapeError(
+                f"expected x [{'B, T' if self.batch_first else 'T, B'}, I], got {list(x.shape)}: "
+                "add an axis for the batch (x.unsqueeze), or give `steps` with the input of the first step."
+            )
+        return x
 
-    def _in_order(
-        self, x: Tensor | None, state: Any, lengths: Any, reset: Any, targets: Any, steps: int | None
-    ) -> tuple[Tensor | None, int, int]:
-        """x as [T, B, I], T and B."""
-        if x is not None and steps is None:
-            if x.dim() < 3:
-                raise ShapeError(
-                    f"expected x [{'B, T' if self.batch_first else 'T, B'}, I], got {list(x.shape)}: "
-                    "add an axis for the batch (x.unsqueeze), or give `steps` with the input of the first step."
-                )
-            x = x.transpose(0, 1) if self.batch_first else x
-            return x, x.size(0), x.size(1)
-        if steps is None and targets is not None:
-            steps = targets.size(1 if self.batch_first else 0)
-        if steps is None or steps < 0:
-            raise ArgumentError(f"expected `steps` >= 0 for a system without input, got {steps}.")
-        if x is None:
-            return None, steps, self._batch_of(state, lengths, reset, targets)
-        if x.dim() < 2:
-            raise ShapeError(f"expected x [B, I], the input of the first step, got {list(x.shape)}.")
-        if steps == 0:
-            return x.new_zeros((0, *x.shape)), 0, x.size(0)
-        later = x.new_zeros((steps - 1, *x.shape))
-        return torch.cat([x.unsqueeze(0), later]), steps, x.size(0)
+    def _time_first(self, x: Any) -> Any:
+        """[T, B, ...] of what came in the caller's order, and back; None stays None."""
+        return x.transpose(0, 1) if x is not None and self.batch_first else x
 
-    def _batch_of(self, state: Any, lengths: Any, reset: Any, targets: Any) -> int:
-        """B, read off whatever was given; 1 if nothing tells."""
-        while isinstance(state, tuple | list) and state:
-            state = state[0]
-        if isinstance(state, Tensor):
-            return state.size(0)
-        if lengths is not None:
-            return len(lengths)
-        for marked in (reset, targets):
-            if marked is not None:
-                return int(marked.size(0 if self.batch_first else 1))
-        return 1
 
-    def _marks(
-        self,
-        x: Tensor | None,
-        lengths: Any,
-        reset: Tensor | None,
-        present: Tensor | None,
-        targets: Tensor | None,
-        emit: Any,
-        generator: torch.Generator | None,
-        steps: int | None = None,
-        batch: int | None = None,
-    ) -> Marks:
-        """All marks, checked, time first, on one device."""
-        if x is not None:
-            steps, batch = x.size(0), x.size(1)
-        assert steps is not None and batch is not None
-        device = x.device if x is not None else next((p.device for p in self.parameters()), torch.device("cpu"))
-        marks = Marks(targets=self._rows(targets), emit=emit, generator=generator)
-        for name, marked in (("reset", reset), ("present", present)):
-            if marked is not None:
-                rows.check_marked(name, self._rows(marked), steps, batch)
-        if reset is not None:
-            marks = replace(marks, reset=self._rows(reset).to(device))  # type: ignore[union-attr]
-        if lengths is not None:
-            lengths = rows.check_lengths(lengths, steps, batch).to(device)
-            marks = replace(marks, lengths=lengths, live=rows.live_rows(lengths, steps))
-        return marks
+def _all_steps(
+    x: Tensor | None, steps: int | None, state: Any, lengths: Any, reset: Tensor | None, targets: Tensor | None
+) -> tuple[Tensor | None, int, int]:
+    """x at all steps, T and B; x may be the input of the first step only, or None."""
+    if x is not None and steps is None:
+        return x, x.size(0), x.size(1)
+    if steps is None and targets is not None:
+        steps = targets.size(0)
+    if steps is None or steps < 0:
+        raise ArgumentError(f"expected `steps` >= 0 for a system without input, got {steps}.")
+    if x is None:
+        return None, steps, _batch_of(state, lengths, reset, targets)
+    if x.dim() < 2:
+        raise ShapeError(f"expected x [B, I], the input of the first step, got {list(x.shape)}.")
+    later = x.new_zeros((max(steps - 1, 0), *x.shape))
+    return torch.cat([x.unsqueeze(0), later])[:steps], steps, x.size(0)
+
+
+def _batch_of(state: Any, lengths: Any, reset: Tensor | None, targets: Tensor | None) -> int:
+    """B, read off whatever was given; 1 if nothing tells."""
+    while isinstance(state, tuple | list) and state:
+        state = state[0]
+    if isinstance(state, Tensor):
+        return state.size(0)
+    if lengths is not None:
+        return len(lengths)
+    return next((int(marked.size(1)) for marked in (reset, targets) if marked is not None), 1)
 
 
 def _only_present(x: Tensor | None, present: Tensor | None) -> Tensor | None:

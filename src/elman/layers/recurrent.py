@@ -30,13 +30,8 @@ class Recurrent(Layer):
         self.cell = cell
         self.reverse = reverse
 
-    def run(
-        self, x: Tensor | None, state: Any, marks: Marks, steps: int | None = None, batch: int | None = None
-    ) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor | None, state: Any, marks: Marks, steps: int, batch: int) -> tuple[Tensor, Any]:
         """Run over [T, B, I]; see `Layer.forward`."""
-        if x is not None:
-            steps, batch = x.size(0), x.size(1)
-        assert steps is not None and batch is not None
         states = self._states(state, batch, x)
         if steps == 0:
             raise ArgumentError("expected at least one step, got T = 0.")

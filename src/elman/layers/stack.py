@@ -29,9 +29,7 @@ class Stack(Layer):
         self.layers = nn.ModuleList(layers)
         self.dropout = nn.Dropout(dropout)
 
-    def run(
-        self, x: Tensor | None, state: Any, marks: Marks, steps: int | None = None, batch: int | None = None
-    ) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor | None, state: Any, marks: Marks, steps: int, batch: int) -> tuple[Tensor, Any]:
         """Run over [T, B, I]; see `Layer.forward`."""
         if marks.targets is not None or marks.emit is not None:
             raise ArgumentError("a Stack feeds nothing back: give `targets` and `emit` to a layer of its own.")

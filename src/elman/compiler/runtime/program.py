@@ -1,6 +1,7 @@
 """A hoisted loop that runs on torch."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -35,7 +36,8 @@ class Program:
         if stages.inside is not None:
             body, places = body_of(stages.inside), self._blocks.places if self._blocks else ()
             turned = turned_weights(body, stages.inside.invariants) if write else ()
-            self.text["inside"] = render("inside", body, places, turned, free=False)
+            returned = len(stages.inside.carries) if write else None
+            self.text["inside"] = render("inside", body, places, turned, returned, free=False)
             self._turned = {str(node.value) for node in turned}
         self.text["after"] = render("after", stages.after)
         self._run = {name: build(name, text) for name, text in self.text.items()}
@@ -70,15 +72,17 @@ class Program:
     def _written(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
         """The steps one after the other; what is wanted of each goes where it will stay."""
         assert self._blocks is not None
-        body, carried = self._run["inside"], len(loop.carries)
+        body = self._run["inside"]
         kept, places, states = self._blocks.make(states, size)
         values = dict(given)
         for start, stop in self._chunks(loop, given, size):
             values.update(self._before(_part(self.stages.before, given, start, stop), (stop - start, *size[1:])))
             same, sequences = self._inputs(loop, values, given, start, stop)
-            for t in _order(loop, stop - start):
-                now = (s[t] for s in sequences)
-                states = body(*size, *now, *states, *same, *(p[start + t] for p in places))[:carried]
+            written = (place[start:stop] for place in places)
+            for now, here in zip(
+                _steps(loop, sequences, stop - start), _steps(loop, written, stop - start), strict=True
+            ):
+                states = body(*size, *now, *states, *same, *here)
         return {**values, **kept}, tuple(state.clone() for state in states)
 
     def _stacked(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
@@ -87,8 +91,8 @@ class Program:
         values = {**given, **self._before(given, size)}
         same, sequences = self._inputs(loop, values, given, 0, size[0])
         results = []
-        for t in _order(loop, size[0]):
-            results.append(body(*size, *(s[t] for s in sequences), *states, *same))
+        for now in _steps(loop, sequences, size[0]):
+            results.append(body(*size, *now, *states, *same))
             states = results[-1][:carried]
         if loop.reverse:
             results.reverse()
@@ -178,5 +182,7 @@ def _part(graph: Graph, given: Tensors, start: int, stop: int) -> Tensors:
     }
 
 
-def _order(loop: Loop, steps: int) -> range:
-    return range(steps - 1, -1, -1) if loop.reverse else range(steps)
+def _steps(loop: Loop, sequences: Iterable[Sequence[Tensor]], steps: int) -> Iterable[tuple[Tensor, ...]]:
+    """What each step reads of some sequences, in the order of the loop."""
+    every = list(zip(*sequences, strict=True)) or [()] * steps
+    return reversed(every) if loop.reverse else every

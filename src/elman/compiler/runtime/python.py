@@ -12,13 +12,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 
+from elman.axes import TIME
 from elman.compiler.graph import Graph, Node
 
+from .memory import block
 from .torch_ops import TORCH, writing
+
+_CACHE = 2**19  # bytes
 
 
 def render(
-    name: str, graph: Graph, places: Sequence[Node] = (), turned: Collection[Node] = (), free: bool = True
+    name: str,
+    graph: Graph,
+    places: Sequence[Node] = (),
+    turned: Collection[Node] = (),
+    returned: int | None = None,
+    free: bool = True,
 ) -> str:
     """A graph as the text of a Python function: inputs by position, outputs as a tuple.
 
@@ -27,6 +36,7 @@ def render(
         graph: what it computes.
         places: nodes whose results go into memory that is there already, given after the inputs.
         turned: weights that are given transposed.
+        returned: how many of the outputs are returned; the others are in their places.
         free: give back the memory of each result after its last use.
     """
     variables: dict[Node, str] = {node: f"i{number}" for number, node in enumerate(graph.inputs)}
@@ -45,7 +55,7 @@ def render(
             lines.append(f"    v{place} = {expression(node, fused.get(node), variables, place_of.get(node), turned)}")
             gone = [variables[n] for n in last.get(node, ())]
             lines += [f"    del {', '.join(gone)}"] if gone else []
-    results = [_tensor(node, variables[node]) for node in graph.outputs.values()]
+    results = [_tensor(node, variables[node]) for node in list(graph.outputs.values())[:returned]]
     return "\n".join([*lines, f"    return ({''.join(f'{result}, ' for result in results)})"])
 
 
@@ -58,6 +68,9 @@ def expression(
         if len(args) == 2 and node.inputs[1] in turned:
             return f"{args[0]} @ {args[1]}" if place is None else f"torch.mm({args[0]}, {args[1]}, out={place})"
         return TORCH[node.op](node, args) if place is None else writing(node, args, place)
+    if node.op == "sum":
+        a, b = (variables[i] for i in product.inputs)
+        return f"sum_of_products({a}, {b}, {node.value})"
     added = variables[next(i for i in node.inputs if i is not product)]
     x, w = (variables[i] for i in product.inputs)
     out = "" if place is None else f", out={place}"
@@ -87,15 +100,24 @@ def _is_linear(node: Node) -> bool:
 
 
 def fused_products(nodes: Sequence[Node], results: Collection[Node]) -> dict[Node, Node]:
-    """Additions, each with the product that torch computes in the same call."""
+    """Additions and sums, each with the product that is computed in the same call."""
     uses = Counter([*results, *(source for node in nodes for source in node.inputs)])
     fused: dict[Node, Node] = {}
     for node in nodes:
+        if node.op == "sum" and uses[node.inputs[0]] == 1 and _all_steps_summed(node):
+            fused[node] = node.inputs[0]
         if node.op == "add" and node.dtype == node.inputs[0].dtype == node.inputs[1].dtype:
             for product, added in (node.inputs, node.inputs[::-1]):
                 if node not in fused and uses[product] == 1 and _fits(product, added):
                     fused[node] = product
     return fused
+
+
+def _all_steps_summed(node: Node) -> bool:
+    """Whether a sum goes over the steps of an entry-by-entry product, which then need not be kept for all steps."""
+    product = node.inputs[0]
+    same = [i.shape == product.shape and i.dtype == product.dtype for i in product.inputs]
+    return product.op == "mul" and all(same) and product.shape[0] == TIME and 0 in node.value
 
 
 def _fits(product: Node, added: Node) -> bool:
@@ -144,8 +166,24 @@ def rows(x: Tensor) -> Tensor:
     return x.reshape(-1, x.size(-1))
 
 
+def sum_of_products(a: Tensor, b: Tensor, axes: Sequence[int]) -> Tensor:
+    """The sum of a b over axes, the first among them, some steps at a time."""
+    at_once = max(1, _CACHE * a.size(0) // max(1, a.numel() * a.element_size()))
+    parts = zip(torch.split(a, at_once), torch.split(b, at_once), strict=True)
+    return torch.stack([(x * y).sum(axes) for x, y in parts]).sum(0)
+
+
+def times(x: Tensor, w: Tensor) -> Tensor:
+    """x [T, B, H] times w [H, I], into large pages."""
+    if torch.is_grad_enabled():
+        return x @ w
+    out = block((x.size(0) * x.size(1), w.size(1)), x.dtype, x.device)
+    return torch.mm(rows(x), w, out=out).view(x.size(0), x.size(1), -1)
+
+
 def build(name: str, text: str) -> Callable[..., tuple[Tensor, ...]]:
     """The function that a text defines."""
-    space: dict[str, Any] = {"torch": torch, "linear": linear, "pad": pad, "rows": rows, "aten": torch.ops.aten}
+    space: dict[str, Any] = {"torch": torch, "linear": linear, "pad": pad, "aten": torch.ops.aten}
+    space |= {function.__name__: function for function in (rows, times, sum_of_products)}
     exec(compile(text, f"<elman {name}>", "exec"), space)
     return space[name]  # type: ignore[no-any-return]

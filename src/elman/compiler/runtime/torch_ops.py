@@ -5,7 +5,7 @@ A row reads the node and the names of its inputs. Sizes T and B are the variable
 
 from collections.abc import Callable, Sequence
 
-from elman.axes import Shape
+from elman.axes import TIME, Shape
 from elman.compiler.graph import Node
 
 Row = Callable[[Node, Sequence[str]], str]
@@ -54,7 +54,7 @@ def _einsum(node: Node, args: Sequence[str]) -> str:
     if len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]:
         return f"linear({args[0]}, {args[1]})"
     if len(b) == 2 and result[:-1] == a[:-1] and b == a[-1] + result[-1]:
-        return f"{args[0]} @ {args[1]}"
+        return f"times({args[0]}, {args[1]})" if node.shape[0] == TIME and len(a) == 3 else f"{args[0]} @ {args[1]}"
     common = len(a) - 1
     if common > 0 and len(b) == len(a) and a[:common] == b[:common] and result == a[-1] + b[-1]:
         return f"rows({args[0]}).t() @ rows({args[1]})"
