@@ -166,7 +166,7 @@ def rows(x: Tensor) -> Tensor:
     return x.reshape(-1, x.size(-1))
 
 
-def sum_of_products(a: Tensor, b: Tensor, axes: Sequence[int]) -> Tensor:
+def sum_of_products(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
     """The sum of a b over axes, the first among them, some steps at a time."""
     at_once = max(1, _CACHE * a.size(0) // max(1, a.numel() * a.element_size()))
     parts = zip(torch.split(a, at_once), torch.split(b, at_once), strict=True)
