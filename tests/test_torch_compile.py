@@ -112,7 +112,7 @@ def test_the_gradient_of_the_gradient_is_refused():
     compiled = torch.compile(elman.Recurrent(elman.GRU(3, 5)), backend="aot_eager")
     x = torch.randn(4, 2, 3, requires_grad=True)
     y, _ = compiled(x)
-    with pytest.raises(RuntimeError, match="create_graph|double backward"):
+    with pytest.raises(RuntimeError, match=r"create_graph|double backward"):
         (torch.autograd.grad(y.square().sum(), x, create_graph=True)[0]).sum().backward()
 
 
