@@ -65,7 +65,7 @@ def test_doctor_prints_ten_lines(monkeypatch, tmp_path):
 
 def test_doctor_names_what_the_jobs_lack(monkeypatch):
     monkeypatch.setattr("elman.cli.doctor.version", missing)
-    assert "missing lightning, torchmetrics, matplotlib: pip install 'elman[jobs]'" in dict(findings())["jobs"]
+    assert "missing lightning, matplotlib: pip install 'elman[jobs]'" in dict(findings())["jobs"]
 
 
 def missing(name):

@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-from elman.errors import ElmanError, SetupError
+from elman.errors import ElmanError
 from elman.version import __version__
 
 from . import doctor, show, text
-
-JOBS_NEED = ("lightning", "torchmetrics", "matplotlib")
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -68,11 +66,6 @@ def main() -> None:
         app(prog_name="elman")
     except ElmanError as error:
         _leave(error)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in JOBS_NEED:
-            raise
-        _leave(SetupError(f"this job needs {missing}, which is not installed: pip install 'elman[jobs]'"))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -31,7 +31,7 @@ def findings() -> list[tuple[str, str]]:
         ("python", f"{platform.python_version()} in {sys.prefix}, {platform.platform()}"),
         ("torch", f"{torch.__version__}, MKL {_yes(torch.backends.mkl.is_available())}, {_onednn()}"),
         ("libraries", _versions("numpy", "safetensors", "typer", "rich")),
-        ("jobs", _versions("lightning", "torchmetrics", "matplotlib", advice="pip install 'elman[jobs]'")),
+        ("jobs", _versions("lightning", "matplotlib", advice="pip install 'elman[jobs]'")),
         ("cores", f"{_cores()} of {os.cpu_count()}, {_processor()}"),
         ("threads", f"{torch.get_num_threads()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"),
         ("compiler", _compiler()),

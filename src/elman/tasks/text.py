@@ -16,7 +16,7 @@ from elman.errors import ArgumentError, DataError
 from elman.training import History, Measure, Settings
 from elman.training.files import check_output
 from elman.training.schedule import Schedule, warmup_cosine
-from elman.training.settings import MakeOptimizer, above, at_least, find_device
+from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries
 
 from .archive import load_archive, save_archive
 from .sampling import check_choice, choose
@@ -152,8 +152,10 @@ class TextModel:
             DataError: a text is missing, too short or not UTF-8; the output cannot be written; what is on disk
                 does not go with `resume`.
             NumericsError: NaN in the loss.
+            SetupError: Lightning or matplotlib is not installed.
             KeyboardInterrupt: Ctrl-C; the model holds and `out` has the best weights so far.
         """
+        require_libraries()
         settings = self._settings(device, threads)
         out = None if out is None else Path(out)
         if out is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -72,6 +73,17 @@ def above(name: str, value: float, bound: float) -> None:
     """Raise ArgumentError unless value > bound (NaN is not)."""
     if not value > bound:
         raise ArgumentError(f"expected {name} > {bound}, got {value}.")
+
+
+def require_libraries() -> None:
+    """See that what training needs is installed, before any work is done.
+
+    Raises:
+        SetupError: it is not.
+    """
+    missing = [name for name in ("lightning", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise SetupError(f"training needs {' and '.join(missing)}, not installed here: pip install 'elman[jobs]'")
 
 
 def find_device(name: str) -> torch.device:
