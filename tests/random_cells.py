@@ -48,7 +48,7 @@ F.layer_norm({a}, ({n},), eps=0.1) ;; {a} - {a}.mean(-1, keepdim=True)
 {a} + self.table{n} ;; {a} * self.p{n} ;; {a} + self.q{n} * self.p{n}.sum() ;; {a}.masked_fill(self.flag{n}, 0.3)
 {a} * self.number ;; F.linear({a}, self.W{n}_{n} * self.mask{n}) ;; {a} @ torch.tanh(self.W{n}_{n})
 {a} + self.count{n} * 0.1
-F.normalize({a}, dim=-1, eps=0.1) ;; {a} * {a}.max(-1, keepdim=True).values ;; torch.lerp({a}, self.p{n}, 0.3)
+F.normalize({a}, dim=-1, eps=0.1) ;; {a} * {a}.amax(-1, keepdim=True) ;; torch.lerp({a}, self.p{n}, 0.3)
 torch.addcmul({a}, {a}, self.q{n}, value=0.5) ;; torch.maximum({a}, self.p{n}) ;; {a}.flatten(1).reshape({a}.shape)
 """
 

@@ -111,11 +111,6 @@ def test_an_error_of_the_family_is_one_message_and_exit_code_2(monkeypatch, caps
     assert capsys.readouterr().err == "Error: expected [2], got [3]\n"
 
 
-def test_a_job_without_its_libraries_says_what_to_install(monkeypatch, capsys):
-    assert leave(monkeypatch, ModuleNotFoundError("No module", name="lightning.pytorch")) == 2
-    assert "pip install 'elman[jobs]'" in capsys.readouterr().err
-
-
 def test_a_bug_keeps_its_traceback(monkeypatch):
     def fail(**_):
         raise ModuleNotFoundError("No module", name="elman.cells.typo")
@@ -143,9 +138,7 @@ def test_ctrl_c_within_a_command_ends_with_130(monkeypatch):
 def test_jobs_need_their_extra_and_nothing_else_does(tmp_path):
     """With the extra hidden, the library works and a job asks for it in one line."""
     hidden = tmp_path / "sitecustomize.py"
-    hidden.write_text(
-        "import sys\nfor name in ('lightning', 'torchmetrics', 'matplotlib'):\n    sys.modules[name] = None\n"
-    )
+    hidden.write_text("import sys\nfor name in ('lightning', 'matplotlib'):\n    sys.modules[name] = None\n")
     book = tmp_path / "book.txt"
     book.write_text("a text that is long enough to learn from. " * 200)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
