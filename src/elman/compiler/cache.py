@@ -3,7 +3,7 @@
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +18,6 @@ from .trace import Reads, Traced, trace_step
 from .trace.step import Sizes
 from .unfold import Binding
 
-Emit = Callable[[Tensor], Tensor]
-
 
 @dataclass
 class Known:
@@ -32,7 +30,7 @@ class Known:
     """
 
     traces: dict[Any, dict[Traced, dict[Binding, Compiled]]] = field(default_factory=dict)
-    refused: dict[Any, tuple[TraceError, Reads]] = field(default_factory=dict)
+    refused: dict[Any, tuple[str, Reads]] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)
 
 
@@ -68,9 +66,7 @@ def parameters_of(cell: nn.Module) -> dict[str, Tensor]:
     return {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
 
 
-def compile_step(
-    cell: Any, given: Sequences, states: States, emit: Emit | None, parameters: Mapping[str, Tensor]
-) -> Compiled:
+def compile_step(cell: Any, given: Sequences, states: States, parameters: Mapping[str, Tensor]) -> Compiled:
     """The programs for a cell and a form of input, made once.
 
     Raises:
@@ -83,28 +79,28 @@ def compile_step(
         tuple((_sizes(s, 1), s.dtype) for s in states),
         tuple((name, _sizes(p, 0), p.dtype) for name, p in parameters.items()),
         cell.training,
-        emit,
     )
-    if key in known.refused and known.refused[key][1].hold(cell):
-        raise known.refused[key][0]
+    why, reads = known.refused.get(key, ("", None))
+    if reads is not None and reads.hold(cell):
+        raise TraceError(why)
     own = cell.feedback_size is not None and given.fed is None
     binding = Binding(own_feedback=own, live=given.live is not None, reset=given.reset is not None)
     traces = _remembered(known.traces, key, {})
     traced = next((trace for trace in list(traces) if trace.reads.hold(cell)), None)
     if traced is None:
-        traced = _trace(known, key, cell, emit, parameters)
+        traced = _trace(known, key, cell, parameters)
     programs: dict[Binding, Compiled] = _remembered(traces, traced, {})
     return programs.setdefault(binding, Compiled(traced, binding))
 
 
-def _trace(known: Known, key: Any, cell: Any, emit: Emit | None, parameters: Mapping[str, Tensor]) -> Traced:
+def _trace(known: Known, key: Any, cell: Any, parameters: Mapping[str, Tensor]) -> Traced:
     """A new trace; why there is none is remembered, too."""
     reads = Reads(cell)
     try:
-        return trace_step(cell, lambda c, x, fed, s: one_step(c, x, fed, s, emit), Sizes(*key[:3]), parameters, reads)
+        return trace_step(cell, one_step, Sizes(*key[:3]), parameters, reads)
     except TraceError as error:
-        _remembered(known.refused, key, None)
-        known.refused[key] = (error.with_traceback(None), reads)
+        known.refused.pop(key, None)
+        _remembered(known.refused, key, (str(error), reads))  # the words alone: an error holds on to what it has seen
         raise
 
 

@@ -24,13 +24,12 @@ MARKS = ("x", "fed", "live", "reset")
 
 
 def unroll_as_operator(
-    cell: Any, handle: int, given: Sequences, states: States, parameters: Sequence[Tensor]
+    handle: int, given: Sequences, states: States, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, States]:
     """What `unroll` computes, as one operator with a gradient.
 
     Args:
-        cell: the step.
-        handle: the number under which it is registered.
+        handle: the number under which the cell is registered.
         given: the inputs of all steps.
         states: the initial states.
         parameters: parameters and buffers, in the order of the cell.
@@ -109,17 +108,22 @@ def _prepared(
     parameters = dict(zip(parameters_of(cell), tensors, strict=True))
     given = Sequences(steps, batch, *marks)
     try:
-        compiled = compile_step(cell, given, tuple(states), None, parameters)
+        compiled = compile_step(cell, given, tuple(states), parameters)
     except TraceError as error:
         raise TraceError(
             f"{type(cell).__name__} runs step by step, and torch.compile would write out every step: keep it out "
             f"with torch.compiler.disable(layer). {error}"
         ) from error
+    outside = (
+        "draws random numbers" if compiled.traced.draws else "reads a tensor that learns but is no parameter of its"
+    )
+    if compiled.traced.draws or any(t.requires_grad for t in compiled.traced.captured.values()):
+        raise TraceError(f"{type(cell).__name__} {outside}: keep it out with torch.compiler.disable(layer).")
     if any(state not in [c.entering for c in compiled.loop.carries] for state in compiled.step.states):
         raise TraceError(
             f"{type(cell).__name__} has a state that no step reads: keep it out with torch.compiler.disable."
         )
-    return compiled, compiled.named(given, parameters, None)
+    return compiled, compiled.named(given, parameters, states, None)
 
 
 @torch.library.custom_op("elman::unroll_backward", mutates_args=())
@@ -138,6 +142,10 @@ def _backward(
 ) -> list[Tensor]:
     compiled, named = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
     inputs = (*named.values(), *states)
+    if len(kept) != len(compiled.kept_names):
+        raise TraceError(
+            "an attribute that the step reads has changed since torch.compile looked: torch._dynamo.reset()"
+        )
     back = dict(zip(compiled.kept_names, kept, strict=True))
     found = gradient(compiled, tuple(named), inputs, back, tuple(cotangents), steps, batch, frozenset(named))
     by_name = dict(zip(named, found, strict=False))
@@ -174,7 +182,7 @@ def _derive(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     marks = [next(saved) if there else None for there in ctx.given]
     states, parameters = ([next(saved) for _ in range(count)] for count in ctx.counts[:2])
     kept = list(saved)
-    like = (*states, *parameters)[0]
+    like = _like(states, marks[0], parameters)
     coming = [
         torch.zeros(size, dtype=dtype, device=like.device) if g is None else g
         for g, (size, dtype) in zip(grads, ctx.sizes, strict=False)

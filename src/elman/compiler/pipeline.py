@@ -9,8 +9,10 @@
 Where a step cannot be read, the layer says so once and runs it step by step.
 """
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,13 +20,16 @@ from torch import Tensor, nn
 
 from elman.errors import ArgumentError, TraceError
 
-from .cache import Emit, compile_step, known_of, parameters_of
+from .cache import compile_step, known_of, parameters_of
 from .operator import unroll_as_operator
 from .plan import note
 from .runtime.autograd import Unrolled
 from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
+from .runtime.memory import apart
 from .sequences import Sequences
+
+Emit = Callable[[Tensor], Tensor]
 
 
 class StepByStepWarning(UserWarning):
@@ -59,14 +64,18 @@ def unroll(
     if transformed():
         note(cell, None, "torch.func or forward-mode differentiation looks at every operation")
         return _step_by_step(cell, given, states, emit, parameters)
-    try:
-        compiled = compile_step(cell, given, states, emit, used)
-    except TraceError as error:
-        _warn_once(cell, str(error))
-        note(cell, None, str(error))
-        return _step_by_step(cell, given, states, emit, parameters)
-    note(cell, compiled, "the only one that is built in so far")
-    return run(compiled, given, states, used, generator)
+    with plain_precision(states, given):
+        given, states = in_precision(used, given, states)
+        try:
+            if emit is not None:
+                raise TraceError("`emit` may look at anything, so the own output goes through it in Python")
+            compiled = compile_step(cell, given, states, used)
+        except TraceError as error:
+            _warn_once(cell, str(error))
+            note(cell, None, str(error))
+            return _step_by_step(cell, given, states, emit, parameters)
+        note(cell, compiled, "the only one that is built in so far")
+        return run(compiled, given, states, used, generator)
 
 
 def run(
@@ -77,13 +86,13 @@ def run(
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, States]:
     """Run the programs on tensors."""
-    named = compiled.named(given, parameters, generator)
+    named = compiled.named(given, parameters, states, generator)
     tensors = (*named.values(), *states)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         outputs = Unrolled.apply(compiled, tuple(named), given.steps, given.batch, *tensors)  # type: ignore[no-untyped-call]
     else:
         results, ends = compiled.run(compiled.forward, named, states, given.steps, given.batch)
-        outputs = (*results.values(), *ends)
+        outputs = apart((*results.values(), *ends), tensors)
     return _ends(compiled, given, states, outputs)
 
 
@@ -93,7 +102,7 @@ def _in_torch_compile(
     """One operator in the graph that torch.compile makes."""
     if emit is not None or generator is not None:
         raise ArgumentError("under torch.compile a layer takes no `emit` and no `generator`: call it outside.")
-    return unroll_as_operator(cell, cell.handle, given, states, list(parameters.values()))
+    return unroll_as_operator(cell.handle, given, states, list(parameters.values()))
 
 
 def _ends(compiled: Compiled, given: Sequences, states: States, outputs: Any) -> tuple[Tensor, States]:
@@ -110,10 +119,29 @@ def _ends(compiled: Compiled, given: Sequences, states: States, outputs: Any) ->
 def _last(sequence: Tensor, first: Tensor, live: Tensor | None) -> Tensor:
     """A state that no step reads, at each row's own end."""
     if live is None:
-        return sequence[-1]
+        return sequence[-1].clone()
     lengths = live.sum(0).reshape((-1,) + (1,) * (first.dim() - 1))
     last = sequence.gather(0, (lengths - 1).clamp(min=0).unsqueeze(0).expand(1, *first.shape)).squeeze(0)
     return torch.where(lengths == 0, first, last)
+
+
+def plain_precision(states: States, given: Sequences) -> Any:
+    """Under autocast a layer computes in the dtype of its parameters, as it was read; this turns autocast off."""
+    some = next((t for t in (*states, given.x, given.fed) if t is not None), None)
+    if some is None or not torch.is_autocast_enabled(some.device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(some.device.type, enabled=False)
+
+
+def in_precision(parameters: Mapping[str, Tensor], given: Sequences, states: States) -> tuple[Sequences, States]:
+    """Inputs that autocast made in a layer before, in the dtype of the parameters; nothing else is converted."""
+    dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), None)
+    halves = (torch.bfloat16, torch.float16)
+
+    def own(tensor: Any) -> Any:
+        return tensor.to(dtype) if tensor is not None and dtype is not None and tensor.dtype in halves else tensor
+
+    return replace(given, x=own(given.x), fed=own(given.fed)), tuple(own(state) for state in states)
 
 
 def transformed() -> bool:

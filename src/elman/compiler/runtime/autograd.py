@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .compiled import Compiled, numbers
-from .memory import own
+from .memory import apart
 from .program import Tensors
 
 
@@ -37,13 +37,18 @@ class Unrolled(torch.autograd.Function):
         ctx.inputs = len(tensors)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
-        return (*(own(result) for result in results.values()), *ends)
+        return apart((*results.values(), *ends), (*tensors, *kept))
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         """Run the loop of the gradient."""
         inputs = ctx.saved_tensors[: ctx.inputs]
         wanted = ctx.needs_input_grad[4:]
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            return Unrolled._derived(ctx, cotangents, inputs, wanted)
+
+    @staticmethod
+    def _derived(ctx: Any, cotangents: Any, inputs: tuple[Tensor, ...], wanted: Any) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
             return (None, None, None, None, *_twice(ctx, inputs, cotangents, wanted))
         kept = dict(zip(ctx.compiled.kept_names, ctx.saved_tensors[ctx.inputs :], strict=True))

@@ -1,6 +1,6 @@
 """A step bound to a call: the loop, its gradient, and the programs that run them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -122,11 +122,17 @@ class Compiled:
             given = given | {f"{s.value}[0]": v for s, v in zip(self.step.states, states, strict=True)}
         return program(given, tuple(states[number] for number in self.carried), steps, batch, device)
 
-    def named(self, given: Sequences, parameters: Mapping[str, Tensor], generator: torch.Generator | None) -> Tensors:
+    def named(
+        self,
+        given: Sequences,
+        parameters: Mapping[str, Tensor],
+        states: Sequence[Tensor],
+        generator: torch.Generator | None,
+    ) -> Tensors:
         """Sequences and invariants by the names of the graph."""
         marks = {"x": given.x, "fed": given.fed, "live": given.live, "reset": given.reset}
         tensors = {name: tensor for name, tensor in marks.items() if tensor is not None}
-        some = next(iter((*tensors.values(), *parameters.values())), None)
+        some = next(iter((*states, *tensors.values(), *parameters.values())), None)
         device = torch.device("cpu") if some is None else some.device
         tensors |= self.drawn(given.steps, given.batch, device, generator)
         tensors |= {str(node.value): parameters[name] for name, node in self.traced.parameters.items()}

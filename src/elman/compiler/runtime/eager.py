@@ -23,7 +23,11 @@ def as_states(value: Any) -> States:
 
 
 def one_step(
-    cell: Any, x: Tensor | None, fed: Tensor | None, states: States, emit: Callable[[Tensor], Tensor] | None
+    cell: Any,
+    x: Tensor | None,
+    fed: Tensor | None,
+    states: States,
+    emit: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[States, Tensor, States]:
     """One step under a binding.
 

@@ -163,7 +163,7 @@ def _last_use(nodes: Sequence[Node], fused: Mapping[Node, Node], results: Collec
 
 def rows(x: Tensor) -> Tensor:
     """x [..., H] as [rows, H]."""
-    return x.reshape(-1, x.size(-1))
+    return x.flatten(0, -2)
 
 
 def sum_of_products(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -178,7 +178,7 @@ def times(x: Tensor, w: Tensor) -> Tensor:
     if torch.is_grad_enabled():
         return x @ w
     out = block((x.size(0) * x.size(1), w.size(1)), x.dtype, x.device)
-    return torch.mm(rows(x), w, out=out).view(x.size(0), x.size(1), -1)
+    return torch.mm(rows(x), w, out=out).view(x.size(0), x.size(1), w.size(1))
 
 
 def build(name: str, text: str) -> Callable[..., tuple[Tensor, ...]]:

@@ -108,6 +108,7 @@ def _trace(
     twin = likeness(cell, {})
     with recording(twin, reads), torch.enable_grad(), Products(tracer), tracer:
         leaving, y, values = _run(tracer, twin, one_step, given, (x, fed, states))
+    _check_unchanged(cell, twin, reads)
     nodes = [tracer.node(state) for state in leaving]
     for name, node, (size, dtype) in zip(names, nodes, sizes.states, strict=True):
         if not node.shape or node.shape[0] != "B":
@@ -157,6 +158,16 @@ def likeness(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
             twin.__dict__[kind] = module.__dict__[kind].copy()
         twin._modules.update({name: likeness(m, made) for name, m in module._modules.items() if m is not None})
     return made[module]
+
+
+def _check_unchanged(cell: nn.Module, twin: nn.Module, reads: Reads) -> None:
+    """Raise if the step has changed an attribute: it would do so at every step, and is run but once."""
+    for module, other in zip(cell.modules(), twin.modules(), strict=False):
+        names = {*module.__dict__, *other.__dict__} - {"_parameters", "_buffers", "_modules"}
+        for name in sorted(n for n in names if module.__dict__.get(n) is not other.__dict__.get(n)):
+            raise TraceError(f"the step of {type(cell).__name__} changes self.{name}")
+    if not reads.hold(cell):
+        raise TraceError(f"the step of {type(cell).__name__} changes what it reads")
 
 
 def _run(tracer: Tracer, cell: nn.Module, one_step: OneStep, given: Mapping[str, Tensor], args: tuple[Any, ...]) -> Any:
