@@ -123,7 +123,7 @@ def main(arguments=None):
     mine = [row.validation / ours.history.measure.scale for row in ours.history.epochs]
 
     numbers = ours.symbols.encode(text)
-    cut = len(numbers) - int(len(numbers) * 0.1)
+    cut = len(numbers) - round(len(numbers) * 0.1)
     parts = numbers[:cut], numbers[cut:]
     training, validation = (Streams(part, fitting_rows(len(part), ROWS, WINDOW), WINDOW) for part in parts)
     start = time.perf_counter()

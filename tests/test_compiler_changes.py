@@ -260,3 +260,119 @@ def test_a_captured_tensor_with_a_gradient_gets_it_each_time():
         with step_by_step():
             (expected,) = torch.autograd.grad(layer(X)[0].sum(), free)
         torch.testing.assert_close(got, expected)
+
+
+def test_a_refused_cell_and_its_inputs_can_go():
+    """Why a step is refused is remembered in words, not with all that it had seen."""
+    import gc
+    import warnings
+    import weakref
+
+    layer, x = elman.Recurrent(Summed()), torch.randn(3, 2, 4)
+    seen = [weakref.ref(x), weakref.ref(layer.cell)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        layer(x), layer(x)
+    del layer, x
+    gc.collect()
+    assert [reference() for reference in seen] == [None, None]
+
+
+class Summed(elman.Cell):
+    state_size = (4,)
+
+    def step(self, x, h):
+        return torch.cumsum(x + h, -1)
+
+
+class Counts(elman.Cell):
+    state_size = (4,)
+    t = 0
+
+    def step(self, x, h):
+        self.t += 1
+        return h + x * self.t
+
+
+class Logs(Counts):
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    def step(self, x, h):
+        self.log.append(1)
+        return h + x
+
+
+@pytest.mark.parametrize("kind", [Counts, Logs])
+def test_a_step_that_changes_its_cell_runs_step_by_step(kind):
+    layer = elman.Recurrent(kind())
+    with pytest.warns(elman.compiler.StepByStepWarning, match="changes"):
+        y, _ = layer(torch.ones(3, 2, 4))
+    assert y[:, 0, 0].tolist() == ([1, 3, 6] if kind is Counts else [1, 2, 3])
+
+
+class Passes(elman.Cell):
+    state_size = (4,)
+
+    def step(self, x, h):
+        return x
+
+
+class Reads(elman.Cell):
+    def __init__(self):
+        super().__init__()
+        self.state_size = (4,)
+        self.V = torch.nn.Linear(4, 4)
+
+    def step(self, x, h):
+        return torch.tanh(x + self.V(h))
+
+    def output(self, h):
+        return torch.tanh(self.V(h))
+
+
+@pytest.mark.parametrize("kind", [Passes, Reads, lambda: elman.LSTM(4, 4)])
+@pytest.mark.parametrize("train", [False, True])
+def test_what_is_given_out_may_be_changed_in_place(kind, train):
+    torch.manual_seed(0)
+    layer, x = elman.Recurrent(kind()), torch.randn(3, 2, 4, requires_grad=train)
+    before, (expected, state) = x.detach().clone(), layer(x)
+    kept = [t.detach().clone() for t in (state if isinstance(state, tuple) else (state,))]
+    slope = torch.autograd.grad(2 * expected.sum(), x)[0] if train else None
+    y, state = layer(x)
+    y.mul_(2)
+    assert torch.equal(x.detach(), before)
+    for end, old in zip(state if isinstance(state, tuple) else (state,), kept, strict=True):
+        assert torch.equal(end.detach(), old)
+    if slope is not None:
+        torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], slope)
+
+
+def test_no_rows_at_all():
+    layer, x = elman.Recurrent(elman.LSTM(4, 3)), torch.randn(5, 0, 4, requires_grad=True)
+    layer(x)[0].sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
+
+
+def test_autocast_leaves_a_layer_in_the_dtype_of_its_parameters():
+    layer = elman.Stack(elman.Recurrent(elman.GRU(4, 3)), elman.Recurrent(elman.LSTM(3, 3)))
+    model, x = torch.nn.Linear(4, 4), torch.randn(5, 2, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        y, _ = layer(model(x))
+        y.sum().backward()
+    assert y.dtype == torch.float32
+    assert all(p.grad is not None for p in layer.parameters())
+
+
+def test_a_plan_draws_nothing():
+    layer, x = (
+        elman.Stack(elman.Recurrent(elman.GRU(4, 3)), elman.Recurrent(elman.GRU(3, 3)), dropout=0.5),
+        torch.ones(3, 2, 4),
+    )
+    torch.manual_seed(0)
+    layer.plan(x)
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(drawn, torch.rand(3))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.errors import ArgumentError
+from elman.errors import ArgumentError, DataError
 
 STAGES = "trace, unfold, gradient or hoist"
 
@@ -43,6 +43,8 @@ def show(
         elman show jordan --stage hoist --targets
         elman show mycell.py:MyCell --input-size 8 --hidden-size 16 --stage trace
     """
+    if stage is not None and unfold is not None:
+        raise ArgumentError("--unfold draws the cell, --stage prints a stage of it: give one of them.")
     if format not in ("text", "mermaid", "svg"):
         raise ArgumentError(f"expected the format text, mermaid or svg, got {format!r}.")
     plan = _plan(_make(_find(cell), input_size, hidden_size, output_size), input_size, lengths, reset, targets)
@@ -50,7 +52,10 @@ def show(
     if out is None:
         typer.echo(drawing)
     else:
-        out.write_text(drawing + "\n", encoding="utf-8")
+        try:
+            out.write_text(drawing + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"{out} cannot be written: {error.strerror}.") from error
         typer.echo(str(out))
 
 
@@ -71,12 +76,15 @@ def _find(cell: str) -> type:
 
 def _load(file: Path) -> dict[str, Any]:
     """The names that a Python file defines."""
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    spec = importlib.util.spec_from_file_location(f"elman_show_{file.stem}", file)
     if not file.is_file() or spec is None or spec.loader is None:
         raise ArgumentError(f"expected a Python file, got {str(file)!r}, which is not there or is none.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(file.stem, module)
-    spec.loader.exec_module(module)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ArgumentError(f"{file} cannot be read as Python: {type(error).__name__}: {error}") from error
     return vars(module)
 
 

@@ -82,11 +82,17 @@ class Layer(nn.Module):
         """
         packed = None
         if isinstance(x, PackedSequence):
-            if lengths is not None:
-                raise ArgumentError("expected either a PackedSequence or `lengths`, got both: drop `lengths`.")
+            if lengths is not None or steps is not None:
+                raise ArgumentError("a PackedSequence knows its lengths: drop `lengths` and `steps`.")
             packed, (x, lengths) = x, unpack(x)
         elif x is not None and steps is None:
             x = self._time_first(self._checked(x))
+        if x is None and present is not None:
+            raise ArgumentError("`present` tells where there is an input, and there is none: drop it.")
+        if emit is not None and targets is not None:
+            raise ArgumentError(
+                "`targets` are fed in place of the own output, so nothing goes through `emit`: drop one."
+            )
         reset, present, targets = (self._time_first(marked) for marked in (reset, present, targets))
         assert not isinstance(x, PackedSequence)
         x, steps, batch = _all_steps(x, steps, state, lengths, reset, targets)
@@ -104,7 +110,7 @@ class Layer(nn.Module):
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
         """What a call with these arguments runs, and why: it is made once, without gradients, and looked at."""
-        with torch.no_grad(), planning() as layers:
+        with torch.no_grad(), torch.random.fork_rng(), planning() as layers:
             self(*args, **kwargs)
         return Plan(tuple(layers))
 

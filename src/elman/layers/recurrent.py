@@ -35,6 +35,8 @@ class Recurrent(Layer):
         states = self._states(state, batch, x)
         if steps == 0:
             raise ArgumentError("expected at least one step, got T = 0.")
+        if marks.emit is not None and self.cell.feedback_size is None:
+            raise ArgumentError(f"{type(self.cell).__name__} is fed nothing of its output: drop `emit`.")
         if marks.targets is not None:
             self._check_targets(marks.targets, states, steps)
         x, reset, targets = (self._in_order_of_steps(s, marks) for s in (x, marks.reset, marks.targets))

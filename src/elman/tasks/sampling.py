@@ -34,7 +34,8 @@ def choose(
 
     Source: A. Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020, equations 2 and 3 (top_p).
     """
-    ordered, symbols = (logits.double().cpu() / temperature).sort(descending=True, stable=True)
+    below_best = logits.double().cpu() - logits.max().item()  # at most 0, so that no temperature makes infinity of it
+    ordered, symbols = (below_best / temperature).sort(descending=True, stable=True)
     chances = ordered.softmax(0)
     if top_k is not None:
         chances[top_k:] = 0

@@ -16,7 +16,7 @@ from elman.errors import ArgumentError, DataError
 from elman.training import History, Measure, Settings
 from elman.training.files import check_output
 from elman.training.schedule import Schedule, warmup_cosine
-from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries
+from elman.training.settings import MakeOptimizer, above, at_least, check_seed, find_device, require_libraries
 
 from .archive import load_archive, save_archive
 from .sampling import check_choice, choose
@@ -234,6 +234,8 @@ class TextModel:
         """
         check_choice(temperature, top_k, top_p)
         at_least("length", length, 0)
+        if seed is not None:
+            check_seed(seed)
         generator = torch.Generator()
         generator.manual_seed(seed) if seed is not None else generator.seed()
         return self._write(prompt, length, lambda logits: choose(logits, generator, temperature, top_k, top_p))

@@ -45,6 +45,7 @@ class Settings:
         at_least("patience", self.patience, 1)
         above("learning_rate", self.learning_rate, 0)
         above("clip", self.clip, 0)
+        check_seed(self.seed)
         if self.threads is not None:
             at_least("threads", self.threads, 1)
 
@@ -67,6 +68,12 @@ def at_least(name: str, value: float, least: float) -> None:
     """Raise ArgumentError unless value >= least (NaN is not)."""
     if not value >= least:
         raise ArgumentError(f"expected {name} >= {least}, got {value}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise ArgumentError unless torch's generators take the seed."""
+    if not 0 <= seed < 2**63:
+        raise ArgumentError(f"expected 0 <= seed < 2**63, got {seed}.")
 
 
 def above(name: str, value: float, bound: float) -> None:

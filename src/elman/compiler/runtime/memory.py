@@ -37,7 +37,7 @@ def block(size: Sequence[int], dtype: torch.dtype, device: Any) -> Tensor:
 
 
 def apart(tensors: Iterable[Tensor], taken: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    """Tensors that share memory neither with each other nor with those that are taken: whoever gets one may change it."""
+    """Tensors that share no memory with each other and with those taken: whoever gets one may change it."""
     places = {t.untyped_storage().data_ptr() for t in taken}
     found = []
     for tensor in tensors:

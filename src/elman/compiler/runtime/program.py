@@ -74,10 +74,11 @@ class Program:
         assert self._blocks is not None
         body = self._run["inside"]
         kept, places, states = self._blocks.make(states, size)
-        values = dict(given)
+        values, same = dict(given), None
         for start, stop in self._chunks(loop, given, size):
             values.update(self._before(_part(self.stages.before, given, start, stop), (stop - start, *size[1:])))
-            same, sequences = self._inputs(loop, values, given, start, stop)
+            same = self._invariants(loop, values) if same is None else same
+            sequences = _sequences(loop, values, given, start, stop)
             written = (place[start:stop] for place in places)
             for now, here in zip(
                 _steps(loop, sequences, stop - start), _steps(loop, written, stop - start), strict=True
@@ -89,7 +90,7 @@ class Program:
         """The steps one after the other; what is wanted of each is put together at the end."""
         body, carried = self._run["inside"], len(loop.carries)
         values = {**given, **self._before(given, size)}
-        same, sequences = self._inputs(loop, values, given, 0, size[0])
+        same, sequences = self._invariants(loop, values), _sequences(loop, values, given, 0, size[0])
         results = []
         for now in _steps(loop, sequences, size[0]):
             results.append(body(*size, *now, *states, *same))
@@ -99,17 +100,10 @@ class Program:
         kept = {name: torch.stack([r[carried + n] for r in results]) for n, name in enumerate(loop.each)}
         return {**values, **kept}, states
 
-    def _inputs(
-        self, loop: Loop, values: Tensors, given: Tensors, start: int, stop: int
-    ) -> tuple[list[Tensor], list[tuple[Tensor, ...]]]:
-        """Invariants, and sequences step by step; what was given holds all steps, what was made only these."""
-        same = [values[str(i.value)] for i in loop.invariants]
-        if self._turned:
-            names = [str(i.value) for i in loop.invariants]
-            same = [w.t().contiguous() if n in self._turned else w for n, w in zip(names, same, strict=True)]
-        names = [str(s.value) for s in loop.sequences]
-        parts = (values[n].narrow(0, start, stop - start) if n in given else values[n] for n in names)
-        return same, [part.unbind(0) for part in parts]
+    def _invariants(self, loop: Loop, values: Tensors) -> list[Tensor]:
+        """What is the same at all steps; weights that are read as x Wᵀ are laid out for it once."""
+        named = {str(i.value): values[str(i.value)] for i in loop.invariants}
+        return [w.t().contiguous() if name in self._turned else w for name, w in named.items()]
 
     def _chunks(self, loop: Loop, given: Tensors, size: Size) -> list[tuple[int, int]]:
         """Runs of steps for which the stage before is computed at a time: few enough to stay in the cache.
@@ -180,6 +174,13 @@ def _part(graph: Graph, given: Tensors, start: int, stop: int) -> Tensors:
         else given[str(i.value)]
         for i in graph.inputs
     }
+
+
+def _sequences(loop: Loop, values: Tensors, given: Tensors, start: int, stop: int) -> list[tuple[Tensor, ...]]:
+    """Sequences step by step; what was given holds all steps, what was made only these."""
+    names = [str(s.value) for s in loop.sequences]
+    parts = (values[n].narrow(0, start, stop - start) if n in given else values[n] for n in names)
+    return [part.unbind(0) for part in parts]
 
 
 def _steps(loop: Loop, sequences: Iterable[Sequence[Tensor]], steps: int) -> Iterable[tuple[Tensor, ...]]:

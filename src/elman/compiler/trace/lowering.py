@@ -96,13 +96,13 @@ def _c(build: Builder, x: Node, number: float) -> Node:
     return build.const(float(number), x.dtype)
 
 
-def _negative(build: Builder, x: Node) -> Node:
+def _not_positive(build: Builder, x: Node) -> Node:
     return build.make("le", x, _c(build, x, 0))
 
 
 def relu(build: Builder, x: Node) -> Node:
     """0 below 0; NaN stays NaN."""
-    return build.where_(_negative(build, x), _c(build, x, 0), x)
+    return build.where_(_not_positive(build, x), _c(build, x, 0), x)
 
 
 def below_zero(build: Builder, x: Node) -> Node:
@@ -112,13 +112,13 @@ def below_zero(build: Builder, x: Node) -> Node:
 
 def leaky_relu(build: Builder, x: Node, slope: float = 0.01) -> Node:
     """x above 0, slope x below."""
-    return build.where_(_negative(build, x), build.mul(x, float(slope)), x)
+    return build.where_(_not_positive(build, x), build.mul(x, float(slope)), x)
 
 
 def elu(build: Builder, x: Node, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Node:
     """x above 0, alpha (exp x - 1) below; exp is never taken of a large number, so its gradient stays finite."""
     low = build.mul(build.make("expm1", build.mul(below_zero(build, x), float(input_scale))), float(alpha * scale))
-    return build.where_(_negative(build, x), low, build.mul(x, float(scale)))
+    return build.where_(_not_positive(build, x), low, build.mul(x, float(scale)))
 
 
 def softplus(build: Builder, x: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
@@ -253,7 +253,7 @@ def var(build: Builder, x: Node, dim: Any = None, *, correction: Any = 1, keepdi
 
 def root(build: Builder, x: Node) -> Node:
     """The square root of what is not negative; its derivative at 0 is 0."""
-    zero = _negative(build, x)
+    zero = _not_positive(build, x)
     return build.where_(zero, _c(build, x, 0), build.make("sqrt", build.where_(zero, _c(build, x, 1), x)))
 
 
@@ -295,6 +295,8 @@ def logsumexp(build: Builder, x: Node, dim: Any, keepdim: bool = False) -> Node:
     """log sum exp x, with the largest x taken out first."""
     axes = axes_of(x, dim)
     largest = build.make("detach", reduce(build, "amax", x, axes, True))
+    infinite = build.make("eq", build.make("abs", largest), _c(build, x, math.inf))
+    largest = build.where_(infinite, _c(build, x, 0), largest)
     total = reduce(build, "sum", build.make("exp", build.sub(x, largest)), axes, True)
     node = build.add(build.make("log", total), largest)
     return node if keepdim else build.reshape(node, tuple(s for a, s in enumerate(x.shape) if a not in axes))
@@ -326,11 +328,11 @@ def masked_fill(tracer: "Tracer", out: Tensor, x: Node, mask: Node, value: Any) 
 
 
 def div(tracer: "Tracer", out: Tensor, a: Any, b: Any, rounding_mode: str | None = None) -> Node:
-    """a / b, or its floor."""
-    if rounding_mode not in (None, "floor"):
-        raise TraceError(f"`div` with rounding_mode={rounding_mode}")
-    node = pointwise("div")(tracer, out, a, b)
-    return node if rounding_mode is None else tracer.build.make("floor", node)
+    """a / b; a rounded quotient is not the quotient rounded (1 / 0.1), so that is left to torch."""
+    if rounding_mode is not None:
+        raise TraceError(f"`div` with rounding_mode={rounding_mode} is outside the table of operations")
+    dtype = dtype_of(out)
+    return tracer.build.make("div", node_of(tracer, a, dtype), node_of(tracer, b, dtype), dtype=dtype)
 
 
 def addcmul(tracer: "Tracer", out: Tensor, a: Node, b: Node, c: Node, value: float = 1) -> Node:

@@ -96,7 +96,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._check_own(args[0])
         if torch.Tag.nondeterministic_seeded in func.tags and name not in DRAWS:
             raise TraceError(f"`{name}` draws at random and is outside the table of operations{self._at()}")
-        if not any(self._of_step(t, name) for t in tensors) and not self._makes_batch(name, args, kwargs):
+        if not any(self._of_step(t, name) for t in tensors) and not self._makes_batch(name, args):
             return self._constant(func(*args, **_on_cpu(kwargs)))
         if name.removesuffix("_") not in LOWERINGS and name not in DRAWS and func._can_decompose():
             with self:
@@ -124,7 +124,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name = self._nodes[id(tensor)].value if id(tensor) in self._given else "a tensor from outside of the step"
             raise TraceError(f"`{name}` is changed in place{self._at()}")
 
-    def _makes_batch(self, name: str, args: Any, kwargs: Any) -> bool:
+    def _makes_batch(self, name: str, args: Any) -> bool:
         """Whether the sizes of a new tensor hold the batch, or its numbers are drawn at random."""
         if name in DRAWS:
             return True

@@ -22,13 +22,11 @@ class Backward:
     Attributes:
         loop: carries `d h`, results at every step `d x`, results summed `d θ`.
         kept: nodes of the first loop that are needed, by the name of the sequence or invariant that holds them.
-        shared: what the first loop computed once for all steps, by the name of the sum of its cotangents.
         finish: from those sums to the cotangents of the invariant inputs, by the name of the input.
     """
 
     loop: Loop
     kept: dict[str, Node]
-    shared: dict[str, Node]
     finish: dict[str, Node]
 
 
@@ -45,17 +43,17 @@ def bptt(forward: Loop) -> Backward:
     ]
     each = {_d(s): back[s] for s in forward.sequences if s in back}
     total = {f"sum{number}": back[node] for number, node in enumerate(shared) if node in back}
-    kept, standing = _kept(build, forward, constant, [*carries, *each.values(), *total.values()])
+    kept = _kept(build, forward, [*carries, *each.values(), *total.values()])
     loop = Loop(
         sequences=(*sequences, *(s for n, s in kept.items() if n not in constant)),
-        carries=tuple(Carry(d, substitute(build, c, standing)) for d, c in zip(entering, carries, strict=True)),
+        carries=tuple(Carry(d, substitute(build, c, kept)) for d, c in zip(entering, carries, strict=True)),
         invariants=tuple(s for n, s in kept.items() if n in constant),
-        each={name: substitute(build, node, standing) for name, node in each.items()},
-        total={name: substitute(build, node, standing) for name, node in total.items()},
+        each={name: substitute(build, node, kept) for name, node in each.items()},
+        total={name: substitute(build, node, kept) for name, node in total.items()},
         reverse=not forward.reverse,
     )
     named = {f"sum{number}": node for number, node in enumerate(shared) if f"sum{number}" in total}
-    return Backward(loop, {str(s.value): n for n, s in kept.items()}, named, _finish(build, forward, named))
+    return Backward(loop, {str(s.value): n for n, s in kept.items()}, _finish(build, forward, named))
 
 
 def _coming(build: Builder, forward: Loop) -> tuple[dict[Node, list[Node]], list[Node], list[Node]]:
@@ -79,9 +77,7 @@ def _frontier(forward: Loop, constant: set[Node]) -> list[Node]:
     return [n for n in dict.fromkeys(read) if "float" in n.dtype and n.op != "const"]
 
 
-def _kept(
-    build: Builder, forward: Loop, constant: set[Node], roots: list[Node]
-) -> tuple[dict[Node, Node], dict[Node, Node]]:
+def _kept(build: Builder, forward: Loop, roots: list[Node]) -> dict[Node, Node]:
     """Nodes of the first loop that the second reads, each with the input that stands for it.
 
     Slices and other ways of looking at a tensor are taken again rather than kept.
@@ -104,7 +100,7 @@ def _kept(
     for node in ordered:
         name = str(node.value) if node.op == "input" else _unique(node.op, names)
         kept[node] = build.input(name, node.shape, node.dtype)
-    return kept, dict(kept)
+    return kept
 
 
 def _finish(build: Builder, forward: Loop, shared: dict[str, Node]) -> dict[str, Node]:
