@@ -376,3 +376,99 @@ def test_a_plan_draws_nothing():
     drawn = torch.rand(3)
     torch.manual_seed(0)
     assert torch.equal(drawn, torch.rand(3))
+
+
+class Slots(elman.Cell):
+    """A linear map of a state with two feature axes, whose result is itself the next state."""
+
+    def __init__(self):
+        super().__init__()
+        self.state_size = ((3, 4),)
+        self.w = torch.nn.Linear(4, 4)
+
+    def step(self, x, m):
+        return self.w(m)
+
+
+@pytest.mark.parametrize("outer", [lambda z: z, torch.sin])
+def test_products_on_states_with_several_axes(outer):
+    cell = Slots().double()
+    cell.step = lambda x, m: outer(cell.w(m))
+    m = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    y, _ = elman.Recurrent(cell)(torch.zeros(3, 2, 1, dtype=torch.float64), m)
+    expected = [outer(cell.w(m))]
+    for _ in range(2):
+        expected.append(outer(cell.w(expected[-1])))
+    torch.testing.assert_close(y, torch.stack(expected))
+    wanted = torch.autograd.grad(torch.stack(expected).sum(), [m, *cell.parameters()])
+    torch.testing.assert_close(torch.autograd.grad(y.sum(), [m, *cell.parameters()]), wanted)
+
+
+def test_checkpoint_and_many_gradients_at_once():
+    layer, x = elman.nn.LSTM(4, 3), torch.randn(5, 2, 4, requires_grad=True)
+    slope = torch.autograd.grad(layer(x)[0].sum(), x)[0]
+    y = torch.utils.checkpoint.checkpoint(lambda z: layer(z)[0], x, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], slope)
+    y = layer(x)[0]
+    rows = torch.randn(3, *y.shape)
+    together = torch.autograd.grad(y, x, rows, is_grads_batched=True, retain_graph=True)[0]
+    alone = torch.stack([torch.autograd.grad(y, x, row, retain_graph=True)[0] for row in rows])
+    torch.testing.assert_close(together, alone)
+
+
+RATE = 1.0
+
+
+def test_globals_and_what_a_function_closes_over_are_never_stale():
+    global RATE
+    scale = [1.0]
+
+    class Scaled(elman.Cell):
+        state_size = (4,)
+
+        def step(self, x, h):
+            return torch.tanh(RATE * x + h)
+
+    for layer in (
+        elman.Recurrent(Scaled()),
+        elman.Recurrent(elman.Elman(4, 4, activation=lambda z: torch.tanh(scale[0] * z))),
+    ):
+        RATE, scale[0] = 1.0, 1.0
+        before = layer(X.float())[0].clone()
+        RATE, scale[0] = 3.0, 3.0
+        assert not torch.equal(layer(X.float())[0], before)
+    RATE = 1.0
+
+
+class Stamps(elman.Cell):
+    state_size = (4,)
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("n", torch.zeros(()))
+
+    def step(self, x, h):
+        self.n = self.n + 1
+        return x * self.n
+
+
+def test_a_buffer_that_a_step_sets_is_set_at_every_step():
+    layer = elman.Recurrent(Stamps())
+    with pytest.warns(elman.compiler.StepByStepWarning, match="changes self.n"):
+        y, _ = layer(torch.ones(3, 2, 4))
+    assert y[:, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_forward_hook_sees_every_step():
+    layer, seen = elman.Recurrent(elman.Elman(4, 4)), []
+    layer.cell.U.register_forward_hook(lambda module, given, out: seen.append(out.shape))
+    with pytest.warns(elman.compiler.StepByStepWarning, match="hook"):
+        layer(torch.ones(3, 2, 4))
+    assert seen == [(2, 4)] * 3
+
+
+def test_jit_trace_and_generators_are_refused_where_they_would_mislead():
+    with pytest.raises(elman.errors.ArgumentError, match=r"torch.compile"):
+        torch.jit.trace(elman.nn.LSTM(4, 3), torch.zeros(5, 2, 4))
+    with pytest.warns(elman.compiler.StepByStepWarning), pytest.raises(elman.errors.ArgumentError, match="generator"):
+        elman.Recurrent(Summed())(torch.zeros(3, 2, 4), generator=torch.Generator())

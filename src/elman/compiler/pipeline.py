@@ -58,6 +58,8 @@ def unroll(
     Returns:
         What is given out [T, B, O], zero where a row has ended, and the states at each row's own end.
     """
+    if torch._C._get_tracing_state() is not None:
+        raise ArgumentError("torch.jit.trace would write out T steps and keep this T: use torch.compile.")
     used = parameters_of(cell) if parameters is None else dict(parameters)
     if torch.compiler.is_compiling():
         return _in_torch_compile(cell, given, states, used, emit, generator)
@@ -73,6 +75,11 @@ def unroll(
         except TraceError as error:
             _warn_once(cell, str(error))
             note(cell, None, str(error))
+            if generator is not None:
+                raise ArgumentError(
+                    f"{type(cell).__name__} runs step by step, where its draws come from torch's default generator: "
+                    f"drop `generator` and use torch.manual_seed. {error}"
+                ) from error
             return _step_by_step(cell, given, states, emit, parameters)
         note(cell, compiled, "the only one that is built in so far")
         return run(compiled, given, states, used, generator)

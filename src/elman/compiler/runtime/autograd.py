@@ -42,19 +42,22 @@ class Unrolled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         """Run the loop of the gradient."""
-        inputs = ctx.saved_tensors[: ctx.inputs]
+        saved = ctx.saved_tensors  # asked for once: hooks may fetch them from elsewhere each time
+        inputs, kept = saved[: ctx.inputs], saved[ctx.inputs :]
         wanted = ctx.needs_input_grad[4:]
         with torch.autocast(inputs[0].device.type, enabled=False):
-            return Unrolled._derived(ctx, cotangents, inputs, wanted)
-
-    @staticmethod
-    def _derived(ctx: Any, cotangents: Any, inputs: tuple[Tensor, ...], wanted: Any) -> tuple[Any, ...]:
-        if torch.is_grad_enabled():
-            return (None, None, None, None, *_twice(ctx, inputs, cotangents, wanted))
-        kept = dict(zip(ctx.compiled.kept_names, ctx.saved_tensors[ctx.inputs :], strict=True))
-        named = frozenset(name for name, w in zip(ctx.names, wanted, strict=False) if w)
-        gradients = gradient(ctx.compiled, ctx.names, inputs, kept, cotangents, ctx.steps, ctx.batch, named)
+            if torch.is_grad_enabled() or any(_is_batched(g) for g in cotangents):
+                return (None, None, None, None, *_twice(ctx, inputs, cotangents, wanted))
+            named = frozenset(name for name, w in zip(ctx.names, wanted, strict=False) if w)
+            by_name = dict(zip(ctx.compiled.kept_names, kept, strict=True))
+            gradients = gradient(ctx.compiled, ctx.names, inputs, by_name, cotangents, ctx.steps, ctx.batch, named)
         return (None, None, None, None, *(g if w else None for g, w in zip(gradients, wanted, strict=True)))
+
+
+def _is_batched(g: Tensor | None) -> bool:
+    """Whether torch's vmap asks for many gradients at once: then nothing may be written in place."""
+    batched = torch._C._functorch
+    return g is not None and (batched.is_batchedtensor(g) or batched.is_legacy_batchedtensor(g))
 
 
 def split(names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> tuple[Tensors, tuple[Tensor, ...]]:
@@ -104,15 +107,15 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
 
     The inputs stand under new names, so that a path from one to another outside of this loop is not followed.
     """
-    aliases = [t.view_as(t) if t.is_floating_point() else t for t in inputs]
-    given, states = split(ctx.names, tuple(aliases))
-    results, ends = ctx.compiled.run(ctx.compiled.differentiable, given, states, ctx.steps, ctx.batch)
-    pairs = [
-        (o, g) for o, g in zip((*results.values(), *ends), cotangents, strict=True) if g is not None and o.requires_grad
-    ]
-    sources = [alias for alias, w in zip(aliases, wanted, strict=True) if w]
-    if not pairs:
-        return [None] * len(inputs)
-    outputs, coming = zip(*pairs, strict=True)
-    found = iter(torch.autograd.grad(outputs, sources, coming, create_graph=True, allow_unused=True))
-    return [next(found) if w else None for w in wanted]
+    with torch.enable_grad():
+        aliases = [t.view_as(t) if t.is_floating_point() else t for t in inputs]
+        given, states = split(ctx.names, tuple(aliases))
+        results, ends = ctx.compiled.run(ctx.compiled.differentiable, given, states, ctx.steps, ctx.batch)
+        outcome = zip((*results.values(), *ends), cotangents, strict=True)
+        pairs = [(o, g) for o, g in outcome if g is not None and o.requires_grad]
+        sources = [alias for alias, w in zip(aliases, wanted, strict=True) if w]
+        if not pairs:
+            return [None] * len(inputs)
+        outputs, coming = zip(*pairs, strict=True)
+        found = iter(torch.autograd.grad(outputs, sources, coming, create_graph=True, allow_unused=True))
+        return [next(found) if w else None for w in wanted]

@@ -68,17 +68,23 @@ def expression(
         if len(args) == 2 and node.inputs[1] in turned:
             return f"{args[0]} @ {args[1]}" if place is None else f"torch.mm({args[0]}, {args[1]}, out={place})"
         return TORCH[node.op](node, args) if place is None else writing(node, args, place)
-    if node.op == "sum":
-        a, b = (variables[i] for i in product.inputs)
-        return f"sum_of_products({a}, {b}, {node.value})"
+    if node.op == "sum" or (len(product.shape) != 2 and product.op == "einsum"):
+        text = _call(node, product, variables)
+        return text if place is None else f"{place}.copy_({text})"
     added = variables[next(i for i in node.inputs if i is not product)]
     x, w = (variables[i] for i in product.inputs)
     out = "" if place is None else f", out={place}"
     if product.op == "mul":
         return f"torch.addcmul({added}, {x}, {w}{out})"
-    if len(product.shape) > 2:
-        return f"linear({x}, {w}, {added})"
     return f"torch.addmm({added}, {x}, {w if product.inputs[1] in turned else f'{w}.t()'}{out})"
+
+
+def _call(node: Node, product: Node, variables: Mapping[Node, str]) -> str:
+    """A sum of products over all steps, or x Wᵀ + b on more than two axes: torch has no call that writes these."""
+    a, b = (variables[i] for i in product.inputs)
+    if node.op == "sum":
+        return f"sum_of_products({a}, {b}, {node.value})"
+    return f"linear({a}, {b}, {variables[next(i for i in node.inputs if i is not product)]})"
 
 
 def turned_weights(graph: Graph, invariants: Sequence[Node]) -> tuple[Node, ...]:

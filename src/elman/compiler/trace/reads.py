@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from elman.errors import TraceError
+
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
-_DEPTH = 4
+_DEPTH = 8
 _TORCHS = {*vars(nn.Module()), *vars(nn.Module)} - {"training"}
 
 
@@ -59,7 +61,9 @@ def freeze(value: Any, depth: int = _DEPTH) -> Any:
     if isinstance(value, _PLAIN):
         return (type(value), value)
     if isinstance(value, types.MethodType):
-        return ("same object", id(value.__func__))
+        return freeze(value.__func__, depth)
+    if isinstance(value, types.FunctionType) and depth > 0:
+        return ("same object", id(value), *(freeze(item, depth - 1) for item in _looked_up(value)))
     if isinstance(value, torch.Tensor) and value.dim() == 0:
         return ("same object", id(value), value._version)
     if isinstance(value, np.ndarray):
@@ -70,9 +74,22 @@ def freeze(value: Any, depth: int = _DEPTH) -> Any:
         return (type(value), tuple(freeze(item, depth - 1) for item in value))
     if isinstance(value, dict):
         return (dict, tuple((freeze(key, 0), freeze(item, depth - 1)) for key, item in value.items()))
+    if hasattr(type(value), "__slots__") and not hasattr(value, "__dict__"):
+        return (type(value), tuple(freeze(getattr(value, n, None), depth - 1) for n in type(value).__slots__))
     if hasattr(value, "__dict__") and not isinstance(value, nn.Module | types.ModuleType):
         return (type(value), freeze(vars(value), depth - 1))
     return ("same object", id(value))
+
+
+def _looked_up(function: types.FunctionType) -> Iterator[Any]:
+    """What a function reads from around it: the names that it closes over, and global numbers and containers."""
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # a name that is not bound yet
+            yield cell.cell_contents
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, (*_PLAIN, list, dict, tuple, np.ndarray)):
+            yield value
 
 
 @contextlib.contextmanager
@@ -85,7 +102,7 @@ def recording(root: nn.Module, reads: Reads) -> Iterator[None]:
         yield
     finally:
         for _, module, kind in modules:
-            module.__class__ = kind
+            object.__setattr__(module, "__class__", kind)
 
 
 def _made_in_step(value: Any) -> bool:
@@ -102,5 +119,9 @@ def _recorder(kind: type[nn.Module], path: str, reads: Reads) -> type[nn.Module]
             reads.record(path, name, value)
         return value
 
-    namespace = {"__getattribute__": __getattribute__, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    def __setattr__(self: nn.Module, name: str, value: Any) -> None:
+        raise TraceError(f"the step changes self.{name}: it would do so at every step, and is read but once")
+
+    namespace: dict[str, Any] = {"__getattribute__": __getattribute__, "__setattr__": __setattr__}
+    namespace |= {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     return type(kind.__name__, (kind,), namespace)

@@ -105,6 +105,8 @@ def _trace(
     x = None if sizes.x is None else tracer.input("x", *sizes.x, batched=True)
     fed = None if sizes.fed is None else tracer.input("fed", *sizes.fed, batched=True)
     states = tuple(tracer.input(name, *size, batched=True) for name, size in zip(names, sizes.states, strict=True))
+    if any(module._forward_hooks for module in cell.modules()):
+        raise TraceError("a forward hook wants to see every step")
     twin = likeness(cell, {})
     with recording(twin, reads), torch.enable_grad(), Products(tracer), tracer:
         leaving, y, values = _run(tracer, twin, one_step, given, (x, fed, states))

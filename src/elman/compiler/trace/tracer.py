@@ -90,6 +90,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
+        if name.removesuffix("_") not in LOWERINGS and name not in DRAWS and func._can_decompose():
+            with self:
+                return func.decompose(*args, **kwargs)
         self.build.where = where_of_step()
         tensors = [t for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)]
         if func._schema.is_mutable and isinstance(args[0], Tensor):
@@ -98,9 +101,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise TraceError(f"`{name}` draws at random and is outside the table of operations{self._at()}")
         if not any(self._of_step(t, name) for t in tensors) and not self._makes_batch(name, args):
             return self._constant(func(*args, **_on_cpu(kwargs)))
-        if name.removesuffix("_") not in LOWERINGS and name not in DRAWS and func._can_decompose():
-            with self:
-                return func.decompose(*args, **kwargs)
         out = self._run(func, name, args, kwargs)
         self._record(name, func, out, args, kwargs)
         return out
