@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,15 @@ import torch
 from elman.errors import ArgumentError, DataError
 from elman.training import History, Measure, Row, Settings, constant, warmup_cosine
 from elman.training.curve import draw_curve
-from elman.training.files import check_output, part_of, read_tensors, write_atomically, write_tensors
+from elman.training.files import (
+    beside,
+    check_apart,
+    check_output,
+    part_of,
+    read_tensors,
+    write_atomically,
+    write_tensors,
+)
 from elman.training.nested import flatten, unflatten
 from elman.training.settings import find_device
 
@@ -80,8 +89,8 @@ def test_output_is_checked(tmp_path):
         check_output(tmp_path / "missing" / "m.elman")
     with pytest.raises(DataError, match="got a file"):
         check_output(tmp_path / "file" / "m.elman")
-    for name in (tmp_path, tmp_path / "m.png"):
-        with pytest.raises(ArgumentError, match="name of a model file"):
+    for name, why in ((tmp_path, "a folder or a device"), (tmp_path / "m.png", "name of a model file")):
+        with pytest.raises(ArgumentError, match=why):
             check_output(name)
 
 
@@ -146,3 +155,27 @@ def test_devices():
             find_device(name)
     with pytest.raises(ImportError, match="cuda:99"):
         find_device("cuda:99")
+
+
+def test_nothing_that_is_read_is_written_over(tmp_path):
+    book = tmp_path / "book.csv"
+    book.write_text("text")
+    with pytest.raises(ArgumentError, match="written over"):
+        check_apart(tmp_path / "book.elman", [book])
+    with pytest.raises(ArgumentError, match="written over"):
+        check_apart(book, [book])
+    with pytest.raises(ArgumentError, match="cannot stand in it"):
+        check_apart(tmp_path / "model.elman", [tmp_path])
+    check_apart(tmp_path / "model.elman", [book])
+
+
+def test_names_of_folders_and_devices_are_refused(tmp_path):
+    (tmp_path / "model.png").mkdir()
+    for name in (tmp_path / "model.elman", tmp_path, Path("/dev/null")):
+        with pytest.raises(ArgumentError, match="a folder or a device"):
+            check_output(name)
+
+
+def test_each_model_has_files_of_its_own():
+    assert beside(Path("a/model.elman"), ".csv") == Path("a/model.csv")
+    assert beside(Path("my.v1"), ".png") != beside(Path("my.v2"), ".png")

@@ -1,5 +1,6 @@
 """The command line: `elman <job> ...`; every body is a few lines over the public face."""
 
+import io
 import sys
 from typing import Annotated
 
@@ -62,15 +63,18 @@ app.command("show")(show.show)
 
 def main() -> None:
     """Run the command line: an error of elman is one message on stderr and exit code 2, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
     try:
         app(prog_name="elman")
-    except ElmanError as error:
+    except (ElmanError, OSError) as error:
         _leave(error)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _leave(error: ElmanError) -> None:
+def _leave(error: Exception) -> None:
     """Say what went wrong and leave with exit code 2."""
     typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
     typer.echo(str(error), err=True)

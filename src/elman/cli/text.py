@@ -105,7 +105,7 @@ def fit(
 ) -> None:
     """Train a language model; see FIT."""
     from elman.tasks import TextModel
-    from elman.training.files import check_output
+    from elman.training.files import check_apart, check_output
 
     model = TextModel(
         cell=cell,
@@ -126,6 +126,7 @@ def fit(
         seed=seed,
     )
     check_output(out)
+    check_apart(out, files or [])
     console = Console(quiet=quiet, highlight=False)
     reading = _read(files)
     looks_on = None if quiet else _show(console, reading, out, bool(files))
@@ -133,7 +134,8 @@ def fit(
         model.fit(reading.text, out=out, resume=resume, fresh=fresh, device=device, threads=threads, callbacks=looks_on)
     except KeyboardInterrupt:
         _show_end(console, model, out)
-        console.print("stopped before the end; the same command with --resume goes on from here")
+        if out.with_name(out.name + ".resume").is_file():
+            console.print("stopped before the end; the same command with --resume goes on from here")
         raise typer.Exit(130) from None
     _show_end(console, model, out)
 
@@ -222,5 +224,8 @@ def _show(console: Console, reading: "Reading", out: Path, own: bool) -> Callabl
 def _show_end(console: Console, model: "TextModel", out: Path) -> None:
     best = model.history.best
     figure = "" if best is None else f"[bold]{best.validation:.3f}[/] bits per character in epoch {best.epoch:g}\n"
-    names = ", ".join(escape(str(path)) for path in (out, out.with_suffix(".png"), out.with_suffix(".csv")))
+    from elman.training.files import beside
+
+    files = (path for path in (out, beside(out, ".png"), beside(out, ".csv")) if path.is_file())
+    names = ", ".join(escape(str(path)) for path in files)
     console.print(f"\n{figure}{names}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from elman.data import UNKNOWN, Streams, Vocabulary, build_vocabulary, builtin_text, fitting_rows, read_text
 from elman.errors import ArgumentError, DataError
 from elman.training import History, Measure, Settings
-from elman.training.files import check_output
+from elman.training.files import check_apart, check_output
 from elman.training.schedule import Schedule, warmup_cosine
 from elman.training.settings import MakeOptimizer, above, at_least, check_seed, find_device, require_libraries
 
@@ -160,6 +160,7 @@ class TextModel:
         out = None if out is None else Path(out)
         if out is not None:
             check_output(out)
+            check_apart(out, paths_in(sources))
         elif resume:
             raise ArgumentError("expected `out`, the model file, to resume its training.")
         text = as_text(sources)
@@ -405,6 +406,13 @@ class _Evaluating:
 
     def __exit__(self, *_: object) -> None:
         self.network.train(self.training)
+
+
+def paths_in(sources: Sources) -> list[Path]:
+    """The files and folders among what `fit` takes."""
+    if sources is None or isinstance(sources, str):
+        return []
+    return [source for source in ([sources] if isinstance(sources, Path) else sources) if isinstance(source, Path)]
 
 
 def as_text(sources: Sources) -> str:

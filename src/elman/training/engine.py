@@ -16,6 +16,7 @@ from torch import nn
 from elman.errors import DataError, NumericsError
 
 from .curve import draw_curve
+from .files import beside
 from .history import History
 from .learner import CONTENT, Learner, Stopped, Work, weights_of
 from .settings import find_device
@@ -35,7 +36,8 @@ def train(network: nn.Module, work: Work, out: Path | None, resume: bool, callba
         callbacks: what shows the progress.
 
     Raises:
-        NumericsError: NaN or infinity in a loss or a gradient; the best weights so far are kept, and saved.
+        NumericsError: NaN or infinity in a loss or a gradient; the best weights so far are kept, and saved;
+            without any, what stands at `out` stays.
         KeyboardInterrupt: Ctrl-C; the best weights so far are kept, and saved, and the side file stays.
     """
     settings = work.settings
@@ -45,7 +47,8 @@ def train(network: nn.Module, work: Work, out: Path | None, resume: bool, callba
         with _seeded(settings.seed, device), _threads(settings.threads), _quiet(), _ask_on_interrupt(learner):
             _fit(learner, device, resume, callbacks)
     except (Stopped, NumericsError) as stop:
-        _finish(learner, out)
+        nothing_good = isinstance(stop, NumericsError) and learner.standing.best is None
+        _finish(learner, None if nothing_good else out)
         if isinstance(stop, Stopped):
             raise KeyboardInterrupt from None
         _forget(work)  # the same numbers would come again
@@ -143,8 +146,8 @@ def _finish(learner: Learner, out: Path | None) -> None:
     learner.network.eval()
     if out is not None:
         learner.work.save(best, standing.history)
-        standing.history.write_csv(out.with_suffix(".csv"))
-        draw_curve(standing.history, out.with_suffix(".png"), learner.work.title)
+        standing.history.write_csv(beside(out, ".csv"))
+        draw_curve(standing.history, beside(out, ".png"), learner.work.title)
 
 
 def _forget(work: Work) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,16 +70,25 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+def beside(model: Path, ending: str) -> Path:
+    """The file of another kind that belongs to a model file: model.csv beside model.elman."""
+    return model.with_suffix(ending) if model.suffix == ".elman" else model.with_name(model.name + ending)
+
+
 def check_output(path: Path) -> None:
-    """Raise unless a file can be written at `path`; what an interrupted write left there is removed.
+    """Raise unless a model file can be written at `path`, and its history and picture beside it.
+
+    What an interrupted write left there is removed.
 
     Raises:
         DataError: the folder is missing, is no folder, or cannot be written.
-        ArgumentError: `path` is a folder, or its name is that of the history or of the curve.
+        ArgumentError: one of the names is that of something else than a file, or `path` that of a history or picture.
     """
-    if path.is_dir() or path.suffix in (".csv", ".png"):
-        what = "a folder" if path.is_dir() else "the name of the history or the picture beside it"
-        raise ArgumentError(f"{path}: expected the name of a model file, for example model.elman, got {what}.")
+    if path.suffix in (".csv", ".png"):
+        raise ArgumentError(f"{path}: expected the name of a model file, for example model.elman.")
+    for name in (path, beside(path, ".csv"), beside(path, ".png")):
+        if name.exists() and not name.is_file():
+            raise ArgumentError(f"{name}: expected a name to write a file at, got a folder or a device.")
     folder = path.parent
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"
@@ -88,6 +97,18 @@ def check_output(path: Path) -> None:
     with _said_of(path):
         part.write_bytes(b"")
         part.unlink()
+
+
+def check_apart(model: Path, sources: Iterable[Path]) -> None:
+    """Raise ArgumentError where training would write over, or into, what it reads."""
+    written = {beside(model, ending).resolve() for ending in (".csv", ".png")} | {model.resolve()}
+    for source in sources:
+        if source.resolve() in written:
+            raise ArgumentError(f"{source} is read and would be written over: give another name for the model.")
+        if source.is_dir() and model.resolve().is_relative_to(source.resolve()):
+            raise ArgumentError(
+                f"{source}/ is read, so {model} cannot stand in it: its history would be read next time."
+            )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """How to train: what a training depends on beside its network and its data."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -44,10 +45,12 @@ class Settings:
         at_least("epochs", self.epochs, 1)
         at_least("patience", self.patience, 1)
         above("learning_rate", self.learning_rate, 0)
+        at_most("learning_rate", self.learning_rate, 1e12)
         above("clip", self.clip, 0)
         check_seed(self.seed)
         if self.threads is not None:
             at_least("threads", self.threads, 1)
+            at_most("threads", self.threads, 16 * (os.cpu_count() or 1))  # torch takes any number, and dies of it
 
     def facts(self) -> dict[str, Any]:
         """All that decides the numbers of a training, as plain values, to tell whether two trainings are one."""
@@ -74,6 +77,12 @@ def check_seed(seed: int) -> None:
     """Raise ArgumentError unless torch's generators take the seed."""
     if not 0 <= seed < 2**63:
         raise ArgumentError(f"expected 0 <= seed < 2**63, got {seed}.")
+
+
+def at_most(name: str, value: float, most: float) -> None:
+    """Raise ArgumentError unless value <= most (NaN is not)."""
+    if not value <= most:
+        raise ArgumentError(f"expected {name} <= {most:g}, got {value}.")
 
 
 def above(name: str, value: float, bound: float) -> None:
