@@ -284,14 +284,14 @@ def test_nan_from_the_start_leaves_an_older_model_alone(tmp_path, monkeypatch):
     out = tmp_path / "model.elman"
     TextModel(**{**SMALL, "epochs": 1}).fit(RHYME, out=out)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    loss = TextNetwork.loss
+    loss = elman.tasks.text.TextNetwork.loss
 
     def spoiled(self, batch, state):
         found = loss(self, batch, state)
         object.__setattr__(found, "total", found.total * math.nan)
         return found
 
-    monkeypatch.setattr(TextNetwork, "loss", spoiled)
+    monkeypatch.setattr("elman.tasks.text.TextNetwork.loss", spoiled)
     with pytest.raises(NumericsError):
         TextModel(**{**SMALL, "epochs": 1}).fit(RHYME, out=out)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
