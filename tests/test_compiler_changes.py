@@ -472,3 +472,26 @@ def test_jit_trace_and_generators_are_refused_where_they_would_mislead():
         torch.jit.trace(elman.nn.LSTM(4, 3), torch.zeros(5, 2, 4))
     with pytest.warns(elman.compiler.StepByStepWarning), pytest.raises(elman.errors.ArgumentError, match="generator"):
         elman.Recurrent(Summed())(torch.zeros(3, 2, 4), generator=torch.Generator())
+
+
+class Wraps(elman.Cell):
+    """torch's own cell, and an activation that learns, in a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.state_size = (4, 4)
+        self.inner, self.bend = torch.nn.LSTMCell(4, 4), torch.nn.PReLU(4)
+
+    def step(self, x, h, c):
+        h, c = self.inner(self.bend(x), (h, c))
+        return self.bend(h), c
+
+
+def test_torchs_own_cells_are_read():
+    layer = elman.Recurrent(Wraps().double())
+    with compiled_only():
+        got = outcome(layer, X.clone().requires_grad_())
+    with step_by_step():
+        expected = outcome(layer, X.clone().requires_grad_())
+    for key, value in expected.items():
+        torch.testing.assert_close(got[key], value)

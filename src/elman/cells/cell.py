@@ -21,6 +21,10 @@ class Cell(nn.Module):
             where nothing is fed back. The step then reads `step(self, x, fed, *states)`.
 
     A cell holds its step, its parameters and its source, and nothing about speed.
+
+    A step is read once for each form of input, and again when something has changed that it read: attributes, also
+    nested ones, globals, what a function closes over. What it asks Python itself is answered while it is read, with
+    gradients on: `random.random()` (use torch's draws), `torch.is_grad_enabled()`, `type(self).rate` (use `self.rate`).
     """
 
     state_size: Sequence[int | tuple[int, ...]] = ()

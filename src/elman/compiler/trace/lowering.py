@@ -414,6 +414,7 @@ LOWERINGS: dict[str, Lowering] = {
     "masked_fill": masked_fill,
     "relu": formula(relu),
     "leaky_relu": formula(leaky_relu),
+    "_prelu_kernel": formula(lambda build, x, w: build.where_(_not_positive(build, x), build.mul(w, x), x)),
     "elu": formula(elu),
     "celu": formula(lambda build, x, alpha=1.0: elu(build, x, alpha, 1.0, 1 / alpha)),
     "softplus": formula(softplus),

@@ -44,6 +44,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._nodes: dict[int, Node] = {}
         self._alive: list[Tensor] = []  # an id is unique only while its tensor lives
         self._storages: dict[int, set[int]] = {}
+        self._parts: set[int] = set()  # of a split after which nobody looks at the whole
         self._given: set[int] = set()
 
     # what the step is given
@@ -172,6 +173,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise TraceError(f"`{name}` is outside the table of operations{self._at()}")
         nodes = self._lowered(lowering, out, *tree_map_only(Tensor, self.node, (args, kwargs)))
         results = [t for t in tree_iter(out) if isinstance(t, Tensor)]
+        if name.startswith("unsafe_"):
+            self._parts.update(id(t) for t in results)
         for tensor, node in zip(results, nodes if isinstance(nodes, tuple) else (nodes,), strict=False):
             if node is not None:
                 node = node if torch.is_grad_enabled() else self.build.make("detach", node)
@@ -187,7 +190,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _rebind(self, tensor: Tensor, node: Node) -> None:
         """An operation in place: the same tensor is what another node computes."""
-        if len(self._storages.get(tensor.untyped_storage()._cdata, ())) > 1:
+        if id(tensor) not in self._parts and len(self._storages.get(tensor.untyped_storage()._cdata, ())) > 1:
             raise TraceError(f"a tensor that others look into is changed in place{self._at()}")
         self.track(tensor, node)
 
