@@ -13,3 +13,9 @@ Shape = tuple[int | str, ...]
 def show_shape(shape: Shape) -> str:
     """A shape as people write it: `("B", 128)` becomes `[B, 128]`."""
     return "[" + ", ".join(str(size) for size in shape) + "]"
+
+
+def numbers(shape: Shape, steps: int, batch: int) -> tuple[int, ...]:
+    """A shape in numbers: steps for T, batch for B."""
+    symbols = {TIME: steps, BATCH: batch}
+    return tuple(symbols[size] if isinstance(size, str) else size for size in shape)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from elman.axes import numbers
 from elman.errors import TraceError
 
 from .cache import cell_of, compile_step, parameters_of
@@ -74,18 +75,13 @@ def _(handle, steps, batch, train, x, fed, live, reset, states, parameters):  # 
         compiled, _ = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
         outputs = compiled.training_stages.after.outputs
     wanted = [outputs["y"], *([outputs[name] for name in compiled.kept_names] if train else [])]
-    made = [
-        _like(states, x, parameters).new_empty(_size(n, steps, batch), dtype=getattr(torch, n.dtype)) for n in wanted
-    ]
+    like = _like(states, x, parameters)
+    made = [like.new_empty(numbers(n.shape, steps, batch), dtype=getattr(torch, n.dtype)) for n in wanted]
     return [made[0], *(torch.empty_like(state) for state in states), *made[1:]]
 
 
 def _like(states: Sequence[Tensor], x: Tensor | None, parameters: Sequence[Tensor]) -> Tensor:
     return next(t for t in (*states, x, *parameters) if t is not None)
-
-
-def _size(node: Any, steps: int, batch: int) -> list[int]:
-    return [steps if size == "T" else batch if size == "B" else size for size in node.shape]
 
 
 @contextlib.contextmanager

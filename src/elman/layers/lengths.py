@@ -70,8 +70,6 @@ def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 def at_end(x: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
     """x [T, B, ...] at each row's last step; `before` [B, ...] for rows without any step."""
-    if x.size(0) == 0:
-        return before
     last = _take(x, (lengths - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
     return torch.where((lengths == 0).reshape((-1,) + (1,) * (last.dim() - 1)), before, last)
 

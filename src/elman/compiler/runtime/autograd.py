@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .compiled import Compiled, numbers
+from elman.axes import numbers
+
+from .compiled import Compiled
 from .memory import apart
 from .program import Tensors
 
@@ -84,7 +86,7 @@ def gradient(
     each = [(name, node) for name, node in compiled.loop.each.items()]
     coming: Tensors = {}
     for (name, node), g in zip(each, cotangents, strict=False):
-        size = (steps, *numbers(node.shape, batch))
+        size = (steps, *numbers(node.shape, steps, batch))
         coming[f"d {name}"] = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device) if g is None else g
     entering = tuple(
         torch.zeros_like(states[number]) if g is None else g

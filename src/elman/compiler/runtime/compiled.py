@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.axes import Shape
+from elman.axes import numbers
 from elman.compiler.graph import Node, topological
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
@@ -142,13 +142,8 @@ class Compiled:
         """The random inputs of all steps."""
         found: Tensors = {}
         for node, draw in self.traced.draws.items():
-            size = (steps, *numbers(draw.shape, batch))
+            size = (steps, *numbers(draw.shape, steps, batch))
             make = torch.rand if draw.kind == "uniform" else torch.randn
             options: Mapping[str, Any] = {"dtype": getattr(torch, draw.dtype), "device": device, "generator": generator}
             found[str(node.value)] = make(size, **options)
         return found
-
-
-def numbers(shape: Shape, batch: int) -> tuple[int, ...]:
-    """A shape of one step in numbers."""
-    return tuple(batch if isinstance(size, str) else size for size in shape)

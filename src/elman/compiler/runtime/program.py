@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elman.axes import numbers
 from elman.compiler.graph import Graph, Node
 from elman.compiler.unfold import Loop, Stages
 
@@ -146,9 +147,8 @@ class _Blocks:
         first, before, after = (steps, 1, 0) if self.loop.reverse else (0, 0, 1)
         blocks: dict[Node, Tensor] = {}
         for node in self.places:
-            rows = [batch if isinstance(s, str) else s for s in node.shape]
             length = steps + 1 if node in self.ends else steps
-            blocks[node] = block((length, *rows), getattr(torch, node.dtype), device)
+            blocks[node] = block((length, *numbers(node.shape, steps, batch)), getattr(torch, node.dtype), device)
         own = list(states)
         named: dict[Node, Tensor] = {node: block for node, block in blocks.items() if node not in self.ends}
         for node, number in self.ends.items():

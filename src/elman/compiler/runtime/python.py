@@ -16,7 +16,7 @@ from elman.axes import TIME
 from elman.compiler.graph import Graph, Node
 
 from .memory import block
-from .torch_ops import TORCH, writing
+from .torch_ops import TORCH, is_linear, writing
 
 _CACHE = 2**19  # bytes
 
@@ -92,17 +92,9 @@ def turned_weights(graph: Graph, invariants: Sequence[Node]) -> tuple[Node, ...]
     uses: dict[Node, list[bool]] = {}
     for node in graph.nodes:
         for place, source in enumerate(node.inputs):
-            uses.setdefault(source, []).append(place == 1 and _is_linear(node) and len(node.shape) == 2)
+            uses.setdefault(source, []).append(place == 1 and is_linear(node) and len(node.shape) == 2)
     results = set(graph.outputs.values())
     return tuple(node for node in invariants if node not in results and uses.get(node) and all(uses[node]))
-
-
-def _is_linear(node: Node) -> bool:
-    """Whether a node is x Wᵀ."""
-    if node.op != "einsum":
-        return False
-    (a, b), result = node.value.split("->")[0].split(","), node.value.split("->")[1]
-    return len(a) > 1 and len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]
 
 
 def fused_products(nodes: Sequence[Node], results: Collection[Node]) -> dict[Node, Node]:
@@ -136,7 +128,7 @@ def _fits(product: Node, added: Node) -> bool:
     if product.op == "mul":
         return all(i.op != "const" and i.dtype == added.dtype for i in product.inputs)
     rows = len(product.shape) == 2 and added.shape == product.shape
-    return _is_linear(product) and (rows or added.shape == product.shape[-1:])
+    return is_linear(product) and (rows or added.shape == product.shape[-1:])
 
 
 def _literal(value: float | int | bool) -> str:

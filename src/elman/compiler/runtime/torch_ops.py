@@ -47,11 +47,19 @@ def _extreme(function: str, bound: str) -> Row:
     return row
 
 
+def is_linear(node: Node) -> bool:
+    """Whether a node is x Wᵀ."""
+    if node.op != "einsum":
+        return False
+    (a, b), result = node.value.split("->")[0].split(","), node.value.split("->")[1]
+    return len(a) > 1 and len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]
+
+
 def _einsum(node: Node, args: Sequence[str]) -> str:
     """The fastest call for a formula: one matrix product where the formula is one."""
     a, b = node.value.split("->")[0].split(",")
     result = node.value.split("->")[1]
-    if len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]:
+    if is_linear(node):
         return f"linear({args[0]}, {args[1]})"
     if len(b) == 2 and result[:-1] == a[:-1] and b == a[-1] + result[-1]:
         return f"times({args[0]}, {args[1]})" if node.shape[0] == TIME and len(a) == 3 else f"{args[0]} @ {args[1]}"

@@ -14,6 +14,7 @@ from torch import Tensor
 from elman.compiler.graph import Builder, Node
 from elman.errors import TraceError
 
+from .dtypes import dtype_name
 from .moves import MOVES
 from .products import addmm, mm
 
@@ -34,7 +35,7 @@ def node_of(tracer: "Tracer", value: Any, dtype: str) -> Node:
 
 def dtype_of(out: Tensor) -> str:
     """The dtype of a tensor as the graph names it."""
-    return str(out.dtype).removeprefix("torch.")
+    return dtype_name(out.dtype)
 
 
 def common_dtype(*operands: Any) -> str:
@@ -43,7 +44,7 @@ def common_dtype(*operands: Any) -> str:
         torch.empty((1,) * len(a.shape), dtype=getattr(torch, a.dtype), device="meta") if isinstance(a, Node) else a
         for a in operands
     ]
-    return str(torch.result_type(*alike)).removeprefix("torch.")
+    return dtype_name(torch.result_type(*alike))
 
 
 def pointwise(op: str) -> Lowering:

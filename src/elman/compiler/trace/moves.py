@@ -8,6 +8,8 @@ from torch import Tensor
 from elman.compiler.graph import Node
 from elman.errors import TraceError
 
+from .dtypes import dtype_name
+
 if TYPE_CHECKING:
     from .tracer import Tracer
 
@@ -91,7 +93,7 @@ def unbind(tracer: "Tracer", out: Any, x: Node, dim: int = 0) -> tuple[Node, ...
 
 def cat(tracer: "Tracer", out: Tensor, parts: Any, dim: int = 0) -> Node:
     """Tensors one after the other."""
-    dtype = str(out.dtype).removeprefix("torch.")
+    dtype = dtype_name(out.dtype)
     nodes = [tracer.build.make("cast", node, dtype=dtype) for node in parts]
     return tracer.build.make("concat", *nodes, value=dim % out.dim())
 

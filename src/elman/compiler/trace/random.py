@@ -9,6 +9,8 @@ from torch import Tensor
 from elman.axes import Shape
 from elman.compiler.graph import Node
 
+from .dtypes import dtype_name
+
 if TYPE_CHECKING:
     from .tracer import Tracer
 
@@ -33,7 +35,7 @@ class Draw:
 def _draw(tracer: "Tracer", out: Tensor, kind: str) -> Node:
     """A new random input in the shape of `out`."""
     name = f"random{len(tracer.draws)}"
-    node = tracer.build.input(name, tracer.shape(out), str(out.dtype).removeprefix("torch."))
+    node = tracer.build.input(name, tracer.shape(out), dtype_name(out.dtype))
     tracer.draws.append(Draw(name, node.shape, node.dtype, kind))
     return node
 

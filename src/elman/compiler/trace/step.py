@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from elman.compiler.graph import Graph, Node, show_graph, verify
 from elman.errors import ElmanError, ShapeError, TraceError
 
+from .dtypes import dtype_name
 from .random import Draw
 from .reads import Reads, recording
-from .tracer import Products, Tracer, dtype_name
+from .tracer import Products, Tracer
 
 _LOCK = threading.Lock()  # a traced module stands under other parameters for a moment
 _RESERVED = re.compile(r"x|fed|y|live|reset|[ACS]\d+|(random|captured|sum)\d+")

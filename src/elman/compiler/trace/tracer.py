@@ -11,10 +11,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map_only
 
-from elman.axes import BATCH, Shape, show_shape
+from elman.axes import BATCH, Shape, numbers, show_shape
 from elman.compiler.graph import Builder, Node, Where
 from elman.errors import DtypeError, ElmanError, ShapeError, TraceError
 
+from .dtypes import dtype_name
 from .lowering import LOWERINGS
 from .products import PRODUCTS
 from .random import DRAWS, Draw
@@ -68,10 +69,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def shape(self, tensor: Tensor) -> Shape:
         """The sizes of a tensor, with B where the batch is."""
         return tuple(BATCH if size == self.batch else size for size in tensor.shape)
-
-    def numbers(self, shape: Shape) -> list[int]:
-        """A shape of the graph in numbers."""
-        return [self.batch if isinstance(size, str) else size for size in shape]
 
     def node(self, tensor: Tensor) -> Node:
         """The node that computes a tensor; a tensor from elsewhere becomes an input of its own."""
@@ -218,7 +215,7 @@ class Products(TorchFunctionMode):
         except ShapeError as error:
             tracer.complained = tracer.complaint(func.__name__, tensors, error)
             raise tracer.complained from error
-        out = torch.empty(tracer.numbers(node.shape), dtype=tensors[0].dtype, device="meta")
+        out = torch.empty(numbers(node.shape, 0, tracer.batch), dtype=tensors[0].dtype, device="meta")
         tracer.track(out, node if torch.is_grad_enabled() else tracer.build.make("detach", node))
         return out
 
@@ -226,11 +223,6 @@ class Products(TorchFunctionMode):
 def _called(node: Node) -> str:
     """What to call a node in a message."""
     return str(node.value) if node.op == "input" else f"the {node.op} of line {node.where.line if node.where else '?'}"
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """`torch.float32` as "float32"."""
-    return str(dtype).removeprefix("torch.")
 
 
 def where_of_step() -> Where | None:
