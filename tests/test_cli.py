@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 import elman.cli
-from elman.cli.doctor import cache_folder, find_compiler, findings
+from elman.cli.doctor import findings
+from elman.compiler import cache_folder, find_compiler
 from elman.errors import ShapeError
 from elman.version import __version__
 
@@ -74,14 +75,24 @@ def missing(name):
     raise PackageNotFoundError(name)
 
 
-def test_doctor_says_that_there_is_no_compiler_or_that_it_does_not_run(monkeypatch, tmp_path):
+def test_doctor_says_that_there_is_no_compiler_and_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("elman.cli.doctor.find_spec", lambda name: None)
-    assert find_compiler() is None
-    assert "none found" in dict(findings())["compiler"]
-    (tmp_path / "cc").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "cc").chmod(0o755)
-    assert "does not run" in dict(findings())["compiler"]
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("elman.compiler.runtime.build.find_spec", lambda name: None)
+    said = dict(findings())["compiler"]
+    assert said.startswith("no C compiler")
+    assert all(words in said for words in ("reference path", "slower", "compiler package", "pip install ziglang"))
+
+
+def test_doctor_names_the_compiler_and_the_target(monkeypatch):
+    compiler = find_compiler()
+    if compiler is None:
+        pytest.skip("no compiler here")
+    assert compiler.version in dict(findings())["compiler"]
+    monkeypatch.setenv("ELMAN_TARGET", "plain")
+    assert dict(findings())["compiler"].endswith("kernels for plain")
+    monkeypatch.setenv("ELMAN_TARGET", "nonsense")
+    assert "ELMAN_TARGET=nonsense is not known" in dict(findings())["compiler"]
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
@@ -91,7 +102,7 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("ELMAN_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
     (tmp_path / "own").write_text("a file stands in the way")
-    assert "not writable" in dict(findings())["cache"]
+    assert "not used: it is not a folder" in dict(findings())["cache"]
 
 
 def leave(monkeypatch, error):

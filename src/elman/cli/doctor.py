@@ -2,8 +2,6 @@
 
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -12,6 +10,8 @@ from pathlib import Path
 import torch
 import typer
 
+from elman.compiler import NO_COMPILER, cache_folder, find_compiler, host, processor, refusal
+from elman.errors import ArgumentError
 from elman.version import __version__
 
 
@@ -32,28 +32,12 @@ def findings() -> list[tuple[str, str]]:
         ("torch", f"{torch.__version__}, MKL {_yes(torch.backends.mkl.is_available())}, {_onednn()}"),
         ("libraries", _versions("numpy", "safetensors", "typer", "rich")),
         ("jobs", _versions("lightning", "matplotlib", advice="pip install 'elman[jobs]'")),
-        ("cores", f"{_cores()} of {os.cpu_count()}, {_processor()}"),
+        ("cores", f"{_cores()} of {os.cpu_count()}, {processor()}"),
         ("threads", f"{torch.get_num_threads()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"),
         ("compiler", _compiler()),
         ("cache", _cache()),
         ("gpu", _gpu()),
     ]
-
-
-def cache_folder() -> Path:
-    """Where built code is kept: ELMAN_CACHE, else elman/ in XDG_CACHE_HOME, else ~/.cache/elman."""
-    if own := os.environ.get("ELMAN_CACHE"):
-        return Path(own)
-    caches = os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "elman"
-
-
-def find_compiler() -> list[str] | None:
-    """The command that calls a C compiler: cc, gcc, clang, else the ziglang wheel; None without any."""
-    for name in ("cc", "gcc", "clang"):
-        if path := shutil.which(name):
-            return [path]
-    return [sys.executable, "-m", "ziglang", "cc"] if find_spec("ziglang") else None
 
 
 def _versions(*names: str, advice: str = "") -> str:
@@ -68,22 +52,24 @@ def _versions(*names: str, advice: str = "") -> str:
 
 
 def _compiler() -> str:
-    command = find_compiler()
-    if command is None:
-        return "none found (cc, gcc, clang, ziglang); nothing needs one yet"
     try:
-        said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"{' '.join(command)} does not run: {error}"
-    return f"{' '.join(command)}, {said.splitlines()[0] if said else 'no version'}"
+        target = host().name
+    except ArgumentError as error:
+        return str(error)
+    compiler = find_compiler()
+    if compiler is None:
+        return NO_COMPILER
+    return f"{' '.join(compiler.command)}, {compiler.version}, kernels for {target}"
 
 
 def _cache() -> str:
     folder = cache_folder()
+    if os.path.exists(folder) and (why := refusal(folder)):
+        return f"{folder}, not used: {why}"
     # The folder may not be there yet: then the nearest one above it decides.
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    return f"{folder}, {'writable' if writable else 'not writable'}{'' if folder.exists() else ', not made yet'}"
+    return f"{folder}, {'writable' if writable else 'not writable'}{'' if os.path.exists(folder) else ', not made yet'}"
 
 
 def _gpu() -> str:
@@ -97,14 +83,6 @@ def _gpu() -> str:
 def _cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """The name of the processor, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _onednn() -> str:

@@ -3,6 +3,25 @@
 from .cache import register
 from .pipeline import StepByStepWarning, unroll
 from .plan import STAGES, LayerPlan, Plan, planning
+from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
+from .runtime.store import BuildWarning, cache_folder, refusal
 from .sequences import Sequences
 
-__all__ = ["STAGES", "LayerPlan", "Plan", "Sequences", "StepByStepWarning", "planning", "register", "unroll"]
+__all__ = [
+    "NO_COMPILER",
+    "STAGES",
+    "BuildWarning",
+    "Compiler",
+    "LayerPlan",
+    "Plan",
+    "Sequences",
+    "StepByStepWarning",
+    "cache_folder",
+    "find_compiler",
+    "host",
+    "planning",
+    "processor",
+    "refusal",
+    "register",
+    "unroll",
+]
