@@ -68,7 +68,8 @@ def _usual() -> Iterator[tuple[str, ...]]:
         if path := shutil.which(name):
             yield (path,)
     if find_spec("ziglang"):
-        yield (sys.executable, "-m", "ziglang", "cc")
+        # Without a word about the processor Zig writes for all that this one can, and not for the target.
+        yield (sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline")
 
 
 _Stamp = tuple[tuple[str, int, int], ...]
@@ -184,8 +185,8 @@ def library(text: str, target: Target, extra: tuple[str, ...] = ()) -> ctypes.CD
 
 
 NO_COMPILER = (
-    "no C compiler that runs (asked: CC, cc, gcc, clang, the wheel ziglang), so layers run on the reference path, which "
-    "is slower: install your system's compiler package, or `pip install ziglang`"
+    "no C compiler that runs (asked: CC, cc, gcc, clang, the wheel ziglang), so layers run on the reference path, "
+    "which is slower: install your system's compiler package, or `pip install ziglang`"
 )
 # What library() has loaded, or why it could not. No lock: threads that ask for the same text at once build it twice,
 # and a lock that another thread holds during a fork would never be free again in the child.
@@ -212,13 +213,23 @@ def _load(text: str, order: _Order) -> ctypes.CDLL:
     here = (platform.machine(), processor())
     name = f"{_digest(_FORMAT, text, calls, order.compiler.version, order.target.name, here)}.so"
     path = store.find(name) or _build(text, name, order)
+    _keep_version(order.compiler)
     try:
         return ctypes.CDLL(str(path))
     except OSError:
-        copy = store.keep_privately(name, path.read_bytes())
-        loaded = ctypes.CDLL(str(copy))  # an error here is about the library, not about where it lay
-        store.warn_once(f"Libraries in {path.parent} cannot be loaded: set ELMAN_CACHE to a disk that runs programs.")
-        return loaded
+        return _load_elsewhere(path)
+
+
+def _load_elsewhere(path: Path) -> ctypes.CDLL:
+    """Load a copy in the private folder: the cache may lie on a disk that runs no programs."""
+    copy = store.keep_privately(path.name, path.read_bytes())
+    try:
+        loaded = ctypes.CDLL(str(copy))
+    except OSError:
+        path.unlink()  # then it is no good library, wherever it lies
+        raise
+    store.warn_once(f"Kernels in {path.parent} cannot be loaded: set ELMAN_CACHE to a folder whose disk runs programs.")
+    return loaded
 
 
 def _build(text: str, name: str, order: _Order) -> Path:
@@ -235,7 +246,6 @@ def _build(text: str, name: str, order: _Order) -> Path:
         content = out.read_bytes()
     finally:
         out.unlink(missing_ok=True)
-    _keep_version(order.compiler)
     return store.keep(name, store.seal(name, content))
 
 
@@ -254,7 +264,8 @@ def _run(command: list[str]) -> str:
 def _keep_version(compiler: Compiler) -> None:
     """Spare the next process the question for the version."""
     name = _version_file(compiler.command, _stamp(compiler.command))
-    store.keep(name, store.seal(name, compiler.version.encode()))
+    if store.read(name) is None:
+        store.keep(name, store.seal(name, compiler.version.encode()))
 
 
 def _digest(*what: object) -> str:
