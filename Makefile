@@ -3,14 +3,15 @@
 # make quick   the tests that are not slow, under 90 seconds
 # make check   style, types and floors alone
 # make golden  write the golden files anew; read the difference before you commit it
-# make bench   the figures of docs/log.md
+# make bench   the figures of docs/bench.md, about a quarter of an hour; its peers live in an environment of their own
 # make docs    the drawings of docs/
-# make setup   the environment (.venv); every target above calls it, it runs once
-# make clean   whatever these made, but for .venv
+# make setup   the environment (.venv); every target above but bench calls it, it runs once
+# make clean   whatever these made, but for the environments
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv-bench/.ready
 WORKERS ?= 2
 
 .PHONY: demo test quick check golden bench docs setup clean
@@ -50,12 +51,19 @@ check: $(READY)
 golden: $(READY)
 	$(BIN)/python -m pytest -q -m golden --golden
 
-bench: $(READY)
-	$(BIN)/python -m bench
+bench: $(PEERS)
+	.venv-bench/bin/python -m bench
+
+$(PEERS): bench/constraints.txt pyproject.toml
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet torch==2.13.0
+	.venv-bench/bin/python -m pip install --quiet --constraint bench/constraints.txt \
+		--editable . 'jax[cpu]' onnxruntime onnx matplotlib
+	touch $(PEERS)
 
 docs: $(READY)
 	$(BIN)/python docs/drawings.py
 
 clean:
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The contenders, a file each: `prepare(job, option, threads)` gives what is measured."""
