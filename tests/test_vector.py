@@ -31,7 +31,7 @@ FUNCTIONS = {
     "log": ("logl(x)", 1, 1),
     "log1p": ("log1pl(x)", 1, 1),
     "tanh": ("tanhl(x)", 5.5, 2.5),
-    "sigmoid": ("1 / (1 + expl(-x))", 2, 2),
+    "sigmoid": ("1 / (1 + expl(-x))", 2.5, 2.5),
     "sin": ("sinl(x)", 2.5, 2),
     "cos": ("cosl(x)", 2.5, 2),
     "erf": ("erfl(x)", 2, 2),

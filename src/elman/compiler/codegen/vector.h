@@ -50,7 +50,6 @@ V_HOT mask v_first(int n)
 
 /* The first n lanes, 0 < n <= LANES; memory beyond them is not touched, the lanes beyond them are 0. */
 #if ELMAN_VECTOR == 64 && defined __AVX512F__
-typedef long long v_long __attribute__((vector_size(64)));
 #if ELMAN_DOUBLE
 V_HOT vec v_load_n(const real *p, int n) { return __builtin_ia32_loadupd512_mask(p, (vec){0}, (1 << n) - 1); }
 V_HOT void v_store_n(real *p, vec x, int n) { __builtin_ia32_storeupd512_mask(p, x, (1 << n) - 1); }
@@ -275,8 +274,8 @@ static const real V_TANH_LOWER[] = {1.039399266e+00f, 4.855349362e-01f, 2.689037
                                     8.067831345e-07f};
 
 /* x P(x^2) / Q(x^2), off by 2e-8 of itself before rounding. In float it takes two thirds of the time of the quotient
-   above and rounds to 4 units of the last place (5 without FMA) instead of 3. P(0) = Q(0), so a tiny x is itself;
-   rounding must not carry it beyond 1. The coefficients' last digits are the best of some thousand tried. */
+   above and rounds to 4.6 units of the last place (5 without FMA) instead of 2.8. P(0) = Q(0), for x near 0; rounding
+   must not carry it beyond 1. The coefficients' last digits are the best of some thousand tried. */
 V_HOT vec v_tanh(vec x)
 {
     vec a = v_clamp(x, -9.02f, 9.02f), a2 = a * a; /* tanh is 1 to the last digit beyond */
