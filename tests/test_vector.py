@@ -12,12 +12,15 @@ import pytest
 import torch
 
 import elman.compiler.codegen
-from elman.compiler.codegen.target import TARGETS
+from elman.compiler.codegen.target import TARGETS, Target
 
 HEADER = (Path(elman.compiler.codegen.__file__).parent / "vector.h").read_text()
 FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
-KINDS = list(itertools.product(["avx2", "plain"], ["float32", "float64"]))
+# The lanes of AVX-512 in what instructions there are: all of its code but the masked loads and stores.
+WIDE = Target("wide", 64, 16, (*TARGETS["avx2"].flags, "-Wno-psabi"))
+RUN = {target.name: target for target in (TARGETS["avx2"], TARGETS["plain"], WIDE)}
+KINDS = list(itertools.product(RUN, ["float32", "float64"]))
 
 # Each function of one vector: what it is in long double, and how many ulps it may be off in float and in double.
 FUNCTIONS = {
@@ -30,10 +33,10 @@ FUNCTIONS = {
     "expm1": ("expm1l(x)", 2, 2.5),
     "log": ("logl(x)", 1, 1),
     "log1p": ("log1pl(x)", 1, 1),
-    "tanh": ("tanhl(x)", 5.5, 2.5),
+    "tanh": ("tanhl(x)", 5.5, 3),
     "sigmoid": ("1 / (1 + expl(-x))", 2.5, 2.5),
-    "sin": ("sinl(x)", 2.5, 2),
-    "cos": ("cosl(x)", 2.5, 2),
+    "sin": ("sinl(x)", 3, 2),
+    "cos": ("cosl(x)", 3, 2),
     "erf": ("erfl(x)", 2, 2),
     "float": ("(float)x", 0, 0),
 }
@@ -58,11 +61,11 @@ int lanes(void) { return LANES; }
 """
 
 
-def program(target: str, dtype: str) -> str:
+def program(target: Target, dtype: str) -> str:
     """The header, and loops over arrays that call each of its functions and the long double beside it."""
     lines = [
         f"#define ELMAN_DOUBLE {int(dtype == 'float64')}",
-        f"#define ELMAN_VECTOR {TARGETS[target].vector}",
+        f"#define ELMAN_VECTOR {target.vector}",
         HEADER,
     ]
     lines += ["static inline vec v_add(vec a, vec b) { return a + b; }", MEMORY]
@@ -120,8 +123,8 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if not runs(target):
         pytest.skip(f"this processor does not run {target}")
     folder = tmp_path_factory.mktemp(f"{target}-{dtype}")
-    (folder / "vector.c").write_text(program(target, dtype))
-    flags = [*FLAGS, *WARNINGS, "-Wno-parentheses", *TARGETS[target].flags]
+    (folder / "vector.c").write_text(program(RUN[target], dtype))
+    flags = [*FLAGS, *WARNINGS, "-Wno-parentheses", *RUN[target].flags]
     subprocess.run(["cc", *flags, "-shared", "vector.c", "-o", "vector.so", "-lm"], cwd=folder, check=True)
     return Library(ctypes.CDLL(str(folder / "vector.so")), np.dtype(dtype))
 
@@ -142,10 +145,10 @@ def whole_vectors(x: np.ndarray) -> np.ndarray:
 def grid(dtype: np.dtype) -> np.ndarray:
     """Points over the whole range: every so many bit patterns, and densely where functions bend."""
     random = np.random.default_rng(0)
-    patterns = random.integers(0, 2**64, 40_000, np.uint64)
+    patterns = random.integers(0, 2**64, 30_000, np.uint64)
     patterns = (patterns if dtype == np.float64 else (patterns >> 32).astype(np.uint32)).view(dtype)
     scales = [1e-3, 0.1, 1, 10, 100, 800, 1e4]
-    uniform = [random.uniform(-s, s, 15_000) for s in scales]
+    uniform = [random.uniform(-s, s, 8_000) for s in scales]
     quarters = np.arange(1, 6000) * np.longdouble("1.5707963267948966192313216916397514")
     bends = [quarters, -quarters, np.linspace(-110, 110, 20_001), np.linspace(-1.5, 1.5, 20_001), np.arange(-300, 300)]
     parts = [extremes(dtype), patterns, *(p.astype(dtype) for p in [*uniform, *bends])]
@@ -333,8 +336,8 @@ def test_fma(library: Library) -> None:
 @pytest.mark.parametrize(("target", "dtype"), list(itertools.product(TARGETS, ["float32", "float64"])))
 def test_compiles_for_every_target(tmp_path: Path, target: str, dtype: str) -> None:
     """Also for processors that this is not, and without a warning of unused functions."""
-    header = program(target, dtype).partition("static inline vec v_add")[0]
-    for name, text in [("header.c", header), ("all.c", program(target, dtype))]:
+    header = program(TARGETS[target], dtype).partition("static inline vec v_add")[0]
+    for name, text in [("header.c", header), ("all.c", program(TARGETS[target], dtype))]:
         (tmp_path / name).write_text(text)
         flags = [*FLAGS, *WARNINGS, "-Wno-parentheses", *TARGETS[target].flags]
         subprocess.run(["cc", *flags, "-c", name, "-o", "out.o"], cwd=tmp_path, check=True)

@@ -274,7 +274,7 @@ static const real V_TANH_LOWER[] = {1.039399266e+00f, 4.855349362e-01f, 2.689037
                                     8.067831345e-07f};
 
 /* x P(x^2) / Q(x^2), off by 2e-8 of itself before rounding. In float it takes two thirds of the time of the quotient
-   above and rounds to 4.6 units of the last place (5 without FMA) instead of 2.8. P(0) = Q(0), for x near 0; rounding
+   above and rounds to 5 units of the last place instead of 2.8. P(0) = Q(0), for x near 0; rounding
    must not carry it beyond 1. The coefficients' last digits are the best of some thousand tried. */
 V_HOT vec v_tanh(vec x)
 {
