@@ -12,7 +12,7 @@ from elman.compiler.graph import Graph, Node
 from elman.compiler.unfold import Loop, Stages
 
 from .memory import block
-from .python import build, render, turned_weights
+from .python import build, render, sliced_nodes, turned_weights
 
 Tensors = dict[str, Tensor]
 Result = tuple[Tensors, tuple[Tensor, ...]]
@@ -37,8 +37,9 @@ class Program:
         if stages.inside is not None:
             body, places = body_of(stages.inside), self._blocks.places if self._blocks else ()
             turned = turned_weights(body, stages.inside.invariants) if write else ()
+            self._sliced = sliced_nodes(body, places) if write else {}
             returned = len(stages.inside.carries) if write else None
-            self.text["inside"] = render("inside", body, places, turned, returned, free=False)
+            self.text["inside"] = render("inside", body, places, turned, self._sliced, returned, free=False)
             self._turned = {str(node.value) for node in turned}
         self.text["after"] = render("after", stages.after)
         self._run = {name: build(name, text) for name, text in self.text.items()}
@@ -75,16 +76,17 @@ class Program:
         assert self._blocks is not None
         body = self._run["inside"]
         kept, places, states = self._blocks.make(states, size)
-        values, same = dict(given), None
+        values, same, rooms = dict(given), None, list(self._rooms(size))
         for start, stop in self._chunks(loop, given, size):
             values.update(self._before(_part(self.stages.before, given, start, stop), (stop - start, *size[1:])))
             same = self._invariants(loop, values) if same is None else same
             sequences = _sequences(loop, values, given, start, stop)
             written = (place[start:stop] for place in places)
-            for now, here in zip(
-                _steps(loop, sequences, stop - start), _steps(loop, written, stop - start), strict=True
-            ):
-                states = body(*size, *now, *states, *same, *here)
+            with torch.inference_mode():  # nothing follows what is done here; each operation costs a little less
+                for now, here in zip(
+                    _steps(loop, sequences, stop - start), _steps(loop, written, stop - start), strict=True
+                ):
+                    states = body(*size, *now, *states, *same, *here, *rooms)
         return {**values, **kept}, tuple(state.clone() for state in states)
 
     def _stacked(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
@@ -100,6 +102,16 @@ class Program:
             results.reverse()
         kept = {name: torch.stack([r[carried + n] for r in results]) for n, name in enumerate(loop.each)}
         return {**values, **kept}, states
+
+    def _rooms(self, size: Size) -> Iterable[Tensor]:
+        """Memory that every step writes anew, and its slices."""
+        steps, batch, device = size
+        for node, parts in self._sliced.items():
+            whole = torch.empty(numbers(node.shape, steps, batch), dtype=getattr(torch, node.dtype), device=device)
+            yield whole
+            for part in parts:
+                axis, start, stop = part.value
+                yield whole.narrow(axis, start, stop - start)
 
     def _invariants(self, loop: Loop, values: Tensors) -> list[Tensor]:
         """What is the same at all steps; weights that are read as x Wᵀ are laid out for it once."""

@@ -16,7 +16,7 @@ from elman.axes import TIME
 from elman.compiler.graph import Graph, Node
 
 from .memory import block
-from .torch_ops import TORCH, is_linear, writing
+from .torch_ops import TORCH, VIEWS, is_linear, writing
 
 _CACHE = 2**19  # bytes
 
@@ -26,6 +26,7 @@ def render(
     graph: Graph,
     places: Sequence[Node] = (),
     turned: Collection[Node] = (),
+    sliced: Mapping[Node, Sequence[Node]] | None = None,
     returned: int | None = None,
     free: bool = True,
 ) -> str:
@@ -36,13 +37,20 @@ def render(
         graph: what it computes.
         places: nodes whose results go into memory that is there already, given after the inputs.
         turned: weights that are given transposed.
+        sliced: nodes and their slices; the memory of each and of its slices is given after the places.
         returned: how many of the outputs are returned; the others are in their places.
         free: give back the memory of each result after its last use.
     """
     variables: dict[Node, str] = {node: f"i{number}" for number, node in enumerate(graph.inputs)}
     place_of = {node: f"o{number}" for number, node in enumerate(places)}
-    lines = [f"def {name}({', '.join(['T', 'B', 'device', *variables.values(), *place_of.values()])}):"]
+    rooms = {n: f"s{number}" for number, n in enumerate(n for w, parts in (sliced or {}).items() for n in (w, *parts))}
+    given = [*variables.values(), *place_of.values(), *rooms.values()]
+    lines = [f"def {name}({', '.join(['T', 'B', 'device', *given])}):"]
     lines += [f"    # {variables[node]} = {node.value}" for node in graph.inputs]
+    for whole, parts in (sliced or {}).items():
+        place_of[whole] = rooms[whole]
+        variables |= {part: rooms[part] for part in parts}
+        lines += [f"    # {rooms[part]} = {TORCH['slice'](part, [rooms[whole]])}" for part in parts]
     lines += [f"    {place_of[node]}.copy_({variables[node]})" for node in graph.inputs if node in place_of]
     nodes = graph.nodes
     fused = fused_products(nodes, graph.outputs.values())
@@ -95,6 +103,22 @@ def turned_weights(graph: Graph, invariants: Sequence[Node]) -> tuple[Node, ...]
             uses.setdefault(source, []).append(place == 1 and is_linear(node) and len(node.shape) == 2)
     results = set(graph.outputs.values())
     return tuple(node for node in invariants if node not in results and uses.get(node) and all(uses[node]))
+
+
+def sliced_nodes(graph: Graph, places: Collection[Node]) -> dict[Node, tuple[Node, ...]]:
+    """Nodes of which only slices are read, and these: one memory serves all steps, so its slices are made once.
+
+    It is written anew at each step, so that nothing that outlives a step may be a view of it.
+    """
+    users: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        for source in dict.fromkeys(node.inputs):
+            users.setdefault(source, []).append(node)
+    lasting = {*graph.outputs.values(), *places}
+    inner = {part for part in users if part.op == "slice" and part not in lasting}
+    inner -= {source for node in graph.nodes if node.op in VIEWS for source in node.inputs}
+    made = [node for node in users if node.op not in VIEWS | {"input", "const"} and node not in lasting]
+    return {node: tuple(users[node]) for node in made if inner.issuperset(users[node])}
 
 
 def fused_products(nodes: Sequence[Node], results: Collection[Node]) -> dict[Node, Node]:

@@ -134,6 +134,12 @@ TORCH: dict[str, Row] = {
     "concat": lambda node, args: f"torch.cat([{', '.join(args)}], {node.value})",
 }
 
+WHOLE = frozenset(("exp", "log", "sqrt", "tanh", "sin", "cos", "erf"))
+"""Functions that torch leaves to a library of whole arrays: on a slice it calls that row by row, which is slower."""
+
+VIEWS = frozenset(("slice", "reshape", "permute", "expand", "detach", "cast"))
+"""Operations whose result may be the memory that they read."""
+
 WRITERS: dict[str, str] = {
     **{op: f"torch.{op}" for op in ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sqrt", "abs", "sign", "floor")},
     **{op: f"torch.{op}" for op in ("sin", "cos", "erf", "neg", "add", "sub", "mul", "div", "where")},
@@ -149,6 +155,8 @@ def writing(node: Node, args: Sequence[str], place: str) -> str:
         return f"aten.{node.op.replace('_grad', '_backward')}.grad_input({args[0]}, {args[1]}, grad_input={place})"
     if node.op == "concat":
         return f"torch.cat([{', '.join(args)}], {node.value}, out={place})"
+    if node.op in WHOLE and node.inputs[0].op == "slice":
+        return f"{place}.copy_({args[0]}).{node.op}_()"
     if node.op in WRITERS and not numbers[0] and not (node.op == "where" and any(numbers)):
         return f"{WRITERS[node.op]}({', '.join(args)}, out={place})"
     return f"{place}.copy_({TORCH[node.op](node, args)})"
