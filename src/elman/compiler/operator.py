@@ -16,9 +16,12 @@ from elman.errors import TraceError
 
 from .cache import cell_of, compile_step, parameters_of
 from .runtime.autograd import gradient
+from .runtime.backend import choose
 from .runtime.compiled import Compiled
 from .runtime.eager import States
+from .runtime.job import programs_of
 from .runtime.program import Tensors
+from .runtime.programs import Programs
 from .sequences import Sequences
 
 MARKS = ("x", "fed", "live", "reset")
@@ -56,12 +59,17 @@ def _unroll(
     parameters: Sequence[Tensor],
 ) -> list[Tensor]:
     compiled, named = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
-    program = compiled.forward_kept if train else compiled.forward
-    results, ends = compiled.run(program, named, tuple(states), steps, batch)
+    programs = _programs(compiled, named, states, frozenset(named) if train else None)
+    program = programs.forward_kept if train else programs.forward
+    results, ends = programs.run(program, named, tuple(states), steps, batch)
     by_number = dict(zip(compiled.carried, ends, strict=True))
     last = [by_number.get(number, states[number]) for number in range(len(states))]
     kept = [results[name] for name in compiled.kept_names] if train else []
     return _apart([results["y"], *last, *kept])
+
+
+def _programs(compiled: Compiled, named: Tensors, states: Sequence[Tensor], wanted: frozenset[str] | None) -> Programs:
+    return programs_of(compiled, choose((*named.values(), *states)), wanted)
 
 
 def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -143,7 +151,8 @@ def _backward(
             "an attribute that the step reads has changed since torch.compile looked: torch._dynamo.reset()"
         )
     back = dict(zip(compiled.kept_names, kept, strict=True))
-    found = gradient(compiled, tuple(named), inputs, back, tuple(cotangents), steps, batch, frozenset(named))
+    programs = _programs(compiled, named, states, frozenset(named))
+    found = gradient(programs, tuple(named), inputs, back, tuple(cotangents), steps, batch, frozenset(named))
     by_name = dict(zip(named, found, strict=False))
     own = {name: str(node.value) for name, node in compiled.traced.parameters.items()}
     wanted = [

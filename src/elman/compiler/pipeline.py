@@ -24,8 +24,10 @@ from .cache import compile_step, known_of, parameters_of
 from .operator import unroll_as_operator
 from .plan import note
 from .runtime.autograd import Unrolled
+from .runtime.backend import choose
 from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
+from .runtime.job import prepared
 from .runtime.memory import apart
 from .sequences import Sequences
 
@@ -73,7 +75,7 @@ def unroll(
                 raise TraceError("`emit` may look at anything, so the own output goes through it in Python")
             compiled = compile_step(cell, given, states, used)
         except TraceError as error:
-            _warn_once(cell, str(error))
+            _warn_once(cell, "step by step, which is right but slow", str(error))
             note(cell, None, str(error))
             if generator is not None:
                 raise ArgumentError(
@@ -81,11 +83,11 @@ def unroll(
                     f"drop `generator` and use torch.manual_seed. {error}"
                 ) from error
             return _step_by_step(cell, given, states, emit, parameters)
-        note(cell, compiled, "the only one that is built in so far")
-        return run(compiled, given, states, used, generator)
+        return run(cell, compiled, given, states, used, generator)
 
 
 def run(
+    cell: Any,
     compiled: Compiled,
     given: Sequences,
     states: States,
@@ -94,13 +96,19 @@ def run(
 ) -> tuple[Tensor, States]:
     """Run the programs on tensors."""
     named = compiled.named(given, parameters, states, generator)
-    tensors = (*named.values(), *states)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        outputs = Unrolled.apply(compiled, tuple(named), given.steps, given.batch, *tensors)  # type: ignore[no-untyped-call]
+    training = torch.is_grad_enabled() and any(t.requires_grad for t in (*named.values(), *states))
+    backend = choose((*named.values(), *states))
+    job = prepared(compiled, backend, given, named, training)
+    if job.programs.refused:
+        _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
+    note(cell, job.programs)
+    tensors = (*job.named.values(), *states)
+    if training:
+        outputs = Unrolled.apply(job.programs, tuple(job.named), job.steps, job.batch, job.rows, *tensors)  # type: ignore[no-untyped-call]
     else:
-        results, ends = compiled.run(compiled.forward, named, states, given.steps, given.batch)
+        results, ends = job.programs.run(job.programs.forward, job.named, states, job.steps, job.batch, job.rows)
         outputs = apart((*results.values(), *ends), tensors)
-    return _ends(compiled, given, states, outputs)
+    return _ends(job.programs.compiled, given, states, job.padded(outputs))
 
 
 def _in_torch_compile(
@@ -167,13 +175,9 @@ def _step_by_step(
         return unroll_eagerly(cell, given, states, emit)
 
 
-def _warn_once(cell: nn.Module, reason: str) -> None:
-    """Say that a step cannot be read, once for each cell and reason."""
+def _warn_once(cell: nn.Module, how: str, reason: str) -> None:
+    """Say that a layer runs slower than it could, once for each cell and reason."""
     warned = known_of(cell).warned
     if reason not in warned:
         warned.add(reason)
-        warnings.warn(
-            f"{type(cell).__name__} runs step by step, which is right but slow: {reason}",
-            StepByStepWarning,
-            stacklevel=2,
-        )
+        warnings.warn(f"{type(cell).__name__} runs {how}: {reason}", StepByStepWarning, stacklevel=2)

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 from elman.errors import ArgumentError
 
+from .codegen import Schedule
 from .graph import Graph, Node, show_graph, topological
+from .runtime.build import host
 from .runtime.compiled import Compiled
+from .runtime.job import programs_of
 from .runtime.program import body_of
+from .runtime.programs import Backend, Programs
 from .unfold import Loop, Stages, show_loop, show_stages
 
 STAGES = ("trace", "unfold", "gradient", "hoist")
@@ -24,15 +28,20 @@ class LayerPlan:
 
     Attributes:
         cell: the class of the cell.
-        backend: "reference" (before | inside | after, on torch) or "step by step" (a Python loop).
+        backend: "c" (kernels), "reference" (before | inside | after, on torch) or "step by step" (a Python loop).
         reason: why.
-        compiled: the programs; None where the layer runs step by step.
+        programs: what runs; None where the layer runs step by step.
     """
 
     cell: str
     backend: str
     reason: str
-    compiled: Compiled | None
+    programs: Programs | None
+
+    @property
+    def compiled(self) -> Compiled | None:
+        """The stages of the compiler; None where the layer runs step by step."""
+        return None if self.programs is None else self.programs.compiled
 
     def show(self, stage: str) -> str:
         """A stage as text: "trace", "unfold", "gradient" or "hoist"."""
@@ -51,10 +60,21 @@ class LayerPlan:
 
     @property
     def python(self) -> str:
-        """The Python functions that run on torch, with what the gradient needs."""
+        """The Python functions that run on torch on the reference backend, with what the gradient needs."""
+        texts = self._texts(Backend(None, "to be shown"))
+        return "\n\n".join(f"# {name}, {stage}\n{text}" for name, part in texts.items() for stage, text in part.items())
+
+    @property
+    def c(self) -> str:
+        """The kernels: forward with what the gradient needs, and the loop of the gradient."""
+        schedule = self.programs.backend.schedule if self.programs else None
+        texts = self._texts(Backend(schedule or Schedule(target=host().name), "to be shown", strict=True))
+        return "\n\n".join(f"/* {name} */\n{part['inside']}" for name, part in texts.items() if "inside" in part)
+
+    def _texts(self, backend: Backend) -> dict[str, dict[str, str]]:
         compiled = self._stages()
-        programs = [("forward", compiled.forward_kept), ("gradient", compiled.backward(compiled.inputs))]
-        return "\n\n".join(f"# {name}, {stage}\n{text}" for name, p in programs for stage, text in p.text.items())
+        programs = programs_of(compiled, backend, compiled.inputs)
+        return {"forward": programs.forward_kept.text, "gradient": programs.backward(compiled.inputs).text}
 
     def wiring(self) -> tuple[Edge, ...]:
         """Which of x, the states and the output is computed from which, through which parameters."""
@@ -131,12 +151,17 @@ def planning() -> Iterator[list[LayerPlan]]:
         _NOTES.reset(token)
 
 
-def note(cell: object, compiled: Compiled | None, reason: str) -> None:
+def note(cell: object, programs: Programs | None, reason: str = "") -> None:
     """Write down what a layer runs, if anybody asks."""
     notes = _NOTES.get()
-    if notes is not None:
-        backend = "step by step" if compiled is None else "reference"
-        notes.append(LayerPlan(type(cell).__name__, backend, reason, compiled))
+    if notes is None:
+        return
+    if programs is None:
+        notes.append(LayerPlan(type(cell).__name__, "step by step", reason, None))
+    else:
+        backend = "c" if programs.native else "reference"
+        reason = programs.refused or programs.backend.reason
+        notes.append(LayerPlan(type(cell).__name__, backend, reason, programs))
 
 
 def _summary(stages: Stages) -> str:

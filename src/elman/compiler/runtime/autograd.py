@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.axes import numbers
+from elman.axes import BATCH, numbers
 
-from .compiled import Compiled
 from .memory import apart
-from .program import Tensors
+from .program import Result, Tensors
+from .programs import Programs
+from .rows import Rows, pack, padded
 
 
 class Unrolled(torch.autograd.Function):
@@ -20,22 +21,29 @@ class Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, compiled: Compiled, names: tuple[str, ...], steps: int, batch: int, *tensors: Tensor
+        ctx: Any,
+        programs: Programs,
+        names: tuple[str, ...],
+        steps: int,
+        batch: int,
+        rows: Rows | None,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         """Run the loop, keep what the gradient needs.
 
         Args:
             ctx: torch's context.
-            compiled: the programs.
+            programs: what runs.
             names: of the sequences and invariants; the tensors after them are the states.
             steps: T.
             batch: B.
+            rows: how the rows stand in memory if they are packed; then T is the number of all live rows, and B 1.
             tensors: sequences, invariants, states.
         """
         given, states = split(names, tensors)
-        results, ends = compiled.run(compiled.forward_kept, given, states, steps, batch)
-        kept = [results.pop(name) for name in compiled.kept_names]
-        ctx.compiled, ctx.names, ctx.steps, ctx.batch, ctx.outputs = compiled, names, steps, batch, tuple(results)
+        results, ends = programs.run(programs.forward_kept, given, states, steps, batch, rows)
+        kept = [results.pop(name) for name in programs.compiled.kept_names]
+        ctx.programs, ctx.names, ctx.steps, ctx.batch, ctx.rows = programs, names, steps, batch, rows
         ctx.inputs = len(tensors)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
@@ -46,14 +54,16 @@ class Unrolled(torch.autograd.Function):
         """Run the loop of the gradient."""
         saved = ctx.saved_tensors  # asked for once: hooks may fetch them from elsewhere each time
         inputs, kept = saved[: ctx.inputs], saved[ctx.inputs :]
-        wanted = ctx.needs_input_grad[4:]
+        wanted = ctx.needs_input_grad[5:]
         with torch.autocast(inputs[0].device.type, enabled=False):
             if torch.is_grad_enabled() or any(_is_batched(g) for g in cotangents):
-                return (None, None, None, None, *_twice(ctx, inputs, cotangents, wanted))
+                return (None,) * 5 + tuple(_twice(ctx, inputs, cotangents, wanted))
             named = frozenset(name for name, w in zip(ctx.names, wanted, strict=False) if w)
-            by_name = dict(zip(ctx.compiled.kept_names, kept, strict=True))
-            gradients = gradient(ctx.compiled, ctx.names, inputs, by_name, cotangents, ctx.steps, ctx.batch, named)
-        return (None, None, None, None, *(g if w else None for g, w in zip(gradients, wanted, strict=True)))
+            by_name = dict(zip(ctx.programs.compiled.kept_names, kept, strict=True))
+            gradients = gradient(
+                ctx.programs, ctx.names, inputs, by_name, cotangents, ctx.steps, ctx.batch, named, ctx.rows
+            )
+        return (None,) * 5 + tuple(g if w else None for g, w in zip(gradients, wanted, strict=True))
 
 
 def _is_batched(g: Tensor | None) -> bool:
@@ -68,7 +78,7 @@ def split(names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> tuple[Tensors,
 
 
 def gradient(
-    compiled: Compiled,
+    programs: Programs,
     names: tuple[str, ...],
     inputs: tuple[Tensor, ...],
     kept: Tensors,
@@ -76,12 +86,14 @@ def gradient(
     steps: int,
     batch: int,
     wanted: frozenset[str],
+    rows: Rows | None = None,
 ) -> list[Tensor | None]:
     """The cotangents of the states and of the inputs named in `wanted`, by the loop of the gradient."""
+    compiled = programs.compiled
     given, states = split(names, inputs)
     if compiled.binding.reset:
-        firsts = {f"{s.value}[0]": v for s, v in zip(compiled.step.states, states, strict=True)}
-        given, wanted = given | firsts, wanted | set(firsts)
+        firsts = programs.firsts(states)
+        given, wanted = {**given, **firsts}, wanted | set(firsts)
     device = inputs[0].device
     each = [(name, node) for name, node in compiled.loop.each.items()]
     coming: Tensors = {}
@@ -92,7 +104,8 @@ def gradient(
         torch.zeros_like(states[number]) if g is None else g
         for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
     )
-    back, starts = compiled.backward(wanted)({**given, **kept, **coming}, entering, steps, batch, device)
+    program, values = programs.backward(wanted), {**given, **kept, **coming}
+    back, starts = programs.start(program, values, entering, steps, batch, device, rows)
     found: list[Tensor | None] = [back.get(f"d {name}") for name in names]
     by_state = dict(zip(compiled.carried, starts, strict=True))
     for number, state in enumerate(compiled.step.states):
@@ -112,7 +125,7 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
     with torch.enable_grad():
         aliases = [t.view_as(t) if t.is_floating_point() else t for t in inputs]
         given, states = split(ctx.names, tuple(aliases))
-        results, ends = ctx.compiled.run(ctx.compiled.differentiable, given, states, ctx.steps, ctx.batch)
+        results, ends = _differentiably(ctx, given, states)
         outcome = zip((*results.values(), *ends), cotangents, strict=True)
         pairs = [(o, g) for o, g in outcome if g is not None and o.requires_grad]
         sources = [alias for alias, w in zip(aliases, wanted, strict=True) if w]
@@ -121,3 +134,20 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
         outputs, coming = zip(*pairs, strict=True)
         found = iter(torch.autograd.grad(outputs, sources, coming, create_graph=True, allow_unused=True))
         return [next(found) if w else None for w in wanted]
+
+
+def _differentiably(ctx: Any, given: Tensors, states: tuple[Tensor, ...]) -> Result:
+    """Run the loop so that autograd can follow; packed rows are padded for it, and packed again."""
+    programs: Programs = ctx.programs
+    rows: Rows | None = ctx.rows
+    if rows is None:
+        return programs.run(programs.compiled.differentiable, given, states, ctx.steps, ctx.batch)
+    step, compiled = programs.compiled.step, programs.compiled.with_live
+    sequences = {str(node.value): node for node in step.sequences}
+    full = {
+        name: padded(t, rows, BATCH in sequences[name].shape) if name in sequences else t for name, t in given.items()
+    }
+    full["live"] = rows.live()
+    live = Programs(compiled, programs.backend)
+    results, ends = live.run(compiled.differentiable, full, states, rows.steps, rows.batch)
+    return {name: pack(t, rows, by_row=True) for name, t in results.items()}, ends

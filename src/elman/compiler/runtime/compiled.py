@@ -1,4 +1,4 @@
-"""A step bound to a call: the loop, its gradient, and the programs that run them."""
+"""A step bound to a call: the loop, its gradient, and what is hoisted out of both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from elman.axes import numbers
-from elman.compiler.graph import Node, topological
+from elman.compiler.graph import Node
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
 from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
 
-from .program import Program, Result, Tensors
+from .program import Program, Tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +64,14 @@ class Compiled:
         return hoist(self.gradient.loop, finish=self.gradient.finish)
 
     @cached_property
-    def forward(self) -> Program:
-        """Runs the loop."""
-        return Program(self.stages)
+    def with_live(self) -> "Compiled":
+        """The same step where rows may end before T."""
+        return Compiled(self.traced, replace(self.binding, live=True))
+
+    @cached_property
+    def without_live(self) -> "Compiled":
+        """The same step where all rows have T steps."""
+        return Compiled(self.traced, replace(self.binding, live=False))
 
     @cached_property
     def differentiable(self) -> Program:
@@ -74,31 +79,13 @@ class Compiled:
         return Program(self.stages, write=False)
 
     @cached_property
-    def forward_kept(self) -> Program:
-        """Runs the loop and keeps what the gradient needs."""
-        return Program(self.training_stages)
-
-    def backward(self, wanted: frozenset[str]) -> Program:
-        """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
-        if wanted not in self._backward:
-            gradient = self.gradient
-            finish = {name: node for name, node in gradient.finish.items() if name in wanted}
-            read = {str(node.value) for node in topological(finish.values()) if node.op == "input"}
-            loop = replace(
-                gradient.loop,
-                each={name: node for name, node in gradient.loop.each.items() if name.removeprefix("d ") in wanted},
-                total={name: node for name, node in gradient.loop.total.items() if name in read},
-            )
-            self._backward[wanted] = Program(hoist(loop, finish=finish))
-        return self._backward[wanted]
-
-    @cached_property
     def inputs(self) -> frozenset[str]:
         """The names of all inputs of the loop."""
         return frozenset(str(node.value) for node in (*self.loop.sequences, *self.loop.invariants))
 
     @cached_property
-    def _backward(self) -> dict[frozenset[str], Program]:
+    def programs(self) -> dict[Any, Any]:
+        """What runs, by backend; kept for whoever runs it."""
         return {}
 
     @cached_property
@@ -114,13 +101,6 @@ class Compiled:
         """Which states are carried; the others are looked up at the end."""
         entering = [carry.entering for carry in self.loop.carries]
         return tuple(number for number, state in enumerate(self.step.states) if state in entering)
-
-    def run(self, program: Program, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int) -> Result:
-        """Run the loop from states to states; states that are not carried are returned at each step, by name."""
-        device = states[0].device if states else next(iter(given.values())).device
-        if self.binding.reset:
-            given = given | {f"{s.value}[0]": v for s, v in zip(self.step.states, states, strict=True)}
-        return program(given, tuple(states[number] for number in self.carried), steps, batch, device)
 
     def named(
         self,

@@ -1,0 +1,356 @@
+"""Loop + schedule -> C: one file, one function for each group, one for the steps, one door.
+
+The text can be read: every line of a group says which line of the step it comes from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+
+from elman.compiler.unfold import Loop
+from elman.errors import TraceError
+
+from .c_group import Bundle, GroupText, padded, tiles_of
+from .layout import Layout
+from .places import Memory
+from .schedule import Schedule
+
+_DTYPES = {"float32", "float64", "bool", "int64", "int32", "int16", "int8", "uint8"}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Weights as tiles read them.
+
+    Attributes:
+        name: of the pointer in the call.
+        entries: how many numbers.
+    """
+
+    name: str
+    entries: int
+
+
+class Kernel:
+    """A loop as C.
+
+    Args:
+        loop: what is left inside after hoisting.
+        schedule: how it is cut up.
+
+    Attributes:
+        double: whether it computes in double precision.
+
+    Raises:
+        TraceError: a dtype or a shape that no kernel takes.
+    """
+
+    def __init__(self, loop: Loop, schedule: Schedule) -> None:
+        self.loop, self.schedule = loop, schedule
+        dtypes = {node.dtype for node in (*loop.nodes, *loop.sequences, *loop.invariants)}
+        if dtypes - _DTYPES:
+            raise TraceError(f"the C backend takes float32 and float64, not {', '.join(sorted(dtypes - _DTYPES))}")
+        self.double = bool(dtypes - {"float32", "bool"})
+        self.lanes = schedule.machine.vector // (8 if self.double else 4)
+        self.layout = Layout(loop)
+        self.groups = [
+            GroupText(group, self.layout, schedule, f"group{number}", self.double)
+            for number, group in enumerate(self.layout.groups)
+        ]
+
+    @cached_property
+    def text(self) -> str:
+        """The whole file."""
+        parts = [
+            f"#define ELMAN_DOUBLE {int(self.double)}\n#define ELMAN_VECTOR {self.schedule.machine.vector}",
+            files(__package__).joinpath("vector.h").read_text(encoding="utf-8"),
+            _PRELUDE,
+            self._call(),
+            *(product(rows, columns) for rows, columns in tiles_of(self.bundles)),
+            *(group.text() for group in self.groups),
+            self._block(),
+            self._prepare(),
+            _LAUNCH,
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """All sweeps of products."""
+        return [bundle for group in self.groups for bundle in group.bundles]
+
+    @cached_property
+    def packed(self) -> tuple[Packed, ...]:
+        """The weights as tiles read them."""
+        found = []
+        for group in self.groups:
+            for bundle in group.bundles:
+                tiles = -(-group.units // (bundle.vectors * self.lanes))
+                found.append(Packed(bundle.name, tiles * self._length(bundle) * bundle.columns * self.lanes))
+        return tuple(found)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of what a call gives, in order; each is a pointer or a number of eight bytes."""
+        return tuple(name for name, _ in self._fields())
+
+    @cached_property
+    def outside(self) -> tuple[Memory, ...]:
+        """What the caller gives: sequences, invariants, and places for results."""
+        kinds = ("sequence", "invariant", "result")
+        given = self._of("sequence", "invariant", "result")
+        return tuple(sorted(given, key=lambda memory: kinds.index(memory.kind)))
+
+    def scratch(self, rows: int) -> int:
+        """Bytes that a block of rows needs."""
+        return sum(_rounded_up(rows * padded(m, self.lanes) * self._bytes(m)) for m in self._local())
+
+    def _length(self, bundle: Bundle) -> int:
+        product = self.layout.products[bundle.pieces[0].product]
+        return int(product.x.shape[product.x_along])
+
+    def _of(self, *kinds: str) -> list[Memory]:
+        return [memory for memory in self.layout.every_memory if memory.kind in kinds]
+
+    def _local(self) -> list[Memory]:
+        return self._of("state", "next", "scratch")
+
+    def _bytes(self, memory: Memory) -> int:
+        return 1 if memory.boolean else 8 if self.double else 4
+
+    # text
+
+    def _fields(self) -> list[tuple[str, str]]:
+        """Names and declarations of what a call gives."""
+        fields = list(_FIELDS.items())
+        for memory in self.outside:
+            const = "" if memory.kind == "result" else "const "
+            fields.append((memory.name, f"{const}{_type(memory)} *{memory.name}"))
+            fields.append((f"{memory.name}_row", f"long {memory.name}_row"))
+        ends = [(memory, f"{memory.name}_{end}") for memory in self._of("state") for end in ("from", "to")]
+        fields += [(name, f"{_type(memory)} *{name}") for memory, name in ends]
+        fields += [(packed.name, f"real *{packed.name}") for packed in self.packed]
+        return fields
+
+    def _call(self) -> str:
+        """What a call gives, and what the groups see of a block of rows at one step."""
+        held = {memory: node for node, memory in self.layout.memories.items()}
+        notes = {memory.name: f"  /* {held[memory].value} */" for memory in self._of("sequence", "invariant")}
+        call = [f"  {text};{notes.get(name, '')}" for name, text in self._fields()]
+        local = [f"  {_type(memory)} *{memory.name};" for memory in self._local()]
+        return "\n".join(
+            [
+                "typedef struct {",
+                *call,
+                "} Call;",
+                "",
+                "typedef struct {",
+                "  const long *order, *row;",
+                "  long at, plain;",
+            ]
+            + [*local, "} Rows;"]
+        )
+
+    def _block(self) -> str:
+        """All steps for some rows."""
+        states, nexts, reverse = self._of("state"), self._of("next"), self.loop.reverse
+        size = {memory: padded(memory, self.lanes) for memory in self._local()}
+        parts = {
+            "places": [
+                f"w.{m.name} = ({_type(m)} *)take(&scratch, rows * {size[m] * self._bytes(m)});" for m in self._local()
+            ],
+            "calls": [f"  {group.name}(c, &w, n);" for group in self.groups],
+            "turn": [
+                f"  {{ {_type(s)} *left = w.{s.name}; w.{s.name} = w.{n.name}; w.{n.name} = left; }}"
+                for s, n in zip(states, nexts, strict=True)
+            ],
+        }
+        loads = [(f"w->{m.name} + r * {size[m]}", f"c->{m.name}_from + w->row[r] * {m.size}", m) for m in states]
+        saves = [(f"c->{m.name}_to + w->row[r] * {m.size}", f"w->{m.name} + r * {size[m]}", m) for m in states]
+        text = _BACKWARD_BLOCK if reverse else _FORWARD_BLOCK
+        for name, lines in parts.items():
+            text = text.replace(f"  @{name}@", "\n".join(f"  {line}" for line in lines))
+        return "\n\n".join([_moving("load", loads), _moving("save", saves), text])
+
+    def _prepare(self) -> str:
+        """Puts the weights in the order in which tiles read them."""
+        lines = ["void prepare(const Call *c) {", "  (void)c;"]
+        for group in self.groups:
+            for bundle in group.bundles:
+                for place, piece in enumerate(bundle.pieces):
+                    product = self.layout.products[piece.product]
+                    seen = self.layout.view(product.w)
+                    across, along = seen.strides[product.across], seen.strides[product.along]
+                    start = seen.offset + piece.start * across
+                    lines.append(
+                        f"  pack(c->{bundle.name}, c->{seen.memory.name} + {start}, {across}, {along}, {group.units}, "
+                        f"{self._length(bundle)}, {len(bundle.pieces)}, {place}, {bundle.vectors});"
+                    )
+        return "\n".join([*lines, "}"])
+
+
+def _moving(name: str, moves: Sequence[tuple[str, str, Memory]]) -> str:
+    """The function that moves the states of one row."""
+    calls = [f"  copy_{'char' if m.boolean else 'real'}({to}, {source}, {m.size});" for to, source, m in moves]
+    return "\n".join([f"static void {name}(const Call *c, const Rows *w, long r) {{", *calls, "}"])
+
+
+def product(rows: int, columns: int) -> str:
+    """out[rows][columns] = x W: a tile of accumulators, one pass along x; several sums where a tile is small."""
+    sums = max(1, min(4, -(-8 // (rows * columns))))
+    grid = [(s, r, c) for s in range(sums) for r in range(rows) for c in range(columns)]
+    lines = [
+        f"INLINE void product_{rows}x{columns}(const real *x, long stride, long length, const real *w, vec *out) {{",
+        f"  vec {', '.join(f'a{s}_{r}_{c} = v_set(0)' for s, r, c in grid)};",
+        "  long k = 0;",
+        f"  for (; k + {sums} <= length; k += {sums}, w += {sums * columns} * LANES) {{",
+        *(line for s in range(sums) for line in _multiply(rows, columns, s, s)),
+        "  }",
+    ]
+    if sums > 1:
+        lines += [f"  for (; k < length; k++, w += {columns} * LANES) {{", *_multiply(rows, columns, 0, 0), "  }"]
+    for r in range(rows):
+        for c in range(columns):
+            total = " + ".join(f"a{s}_{r}_{c}" for s in range(sums))
+            lines.append(f"  out[{r * columns + c}] = {total};")
+    return "\n".join([*lines, "}"])
+
+
+def _multiply(rows: int, columns: int, s: int, offset: int) -> list[str]:
+    """One entry of x of each row, times the weights of all columns."""
+    loads = [f"w{c} = v_load(w + {offset * columns + c} * LANES)" for c in range(columns)]
+    lines = [f"    {{ const vec {', '.join(loads)};"]
+    for r in range(rows):
+        x = f"v_set(x[{r} * stride + k + {offset}])"
+        sums = " ".join(f"a{s}_{r}_{c} += x{r} * w{c};" for c in range(columns))
+        lines.append(f"      const vec x{r} = {x}; {sums}")
+    return [*lines, "    }"]
+
+
+def _type(memory: Memory) -> str:
+    return "unsigned char" if memory.boolean else "real"
+
+
+def _rounded_up(size: int) -> int:
+    return -(-size // 64) * 64 + 64
+
+
+_FIELDS = {
+    "steps": "long steps",
+    "first": "long first  /* the first of these steps */",
+    "packed": "long packed  /* only live rows are there, step after step */",
+    "order": "const long *order  /* where each row of a block stands in its step */",
+    "row": "const long *row  /* which row of the batch it is */",
+    "ends": "const long *ends  /* at which step each of them ends; null where all rows have all steps */",
+    "at": "const long *at  /* where the rows of each step begin */",
+    "bounds": "const long *bounds  /* where the rows of each block begin */",
+    "blocks": "long blocks",
+    "workers": "long workers",
+    "scratch": "char *scratch",
+    "scratch_size": "long scratch_size  /* bytes, for each worker */",
+    "parallel": "void (*parallel)(void (*)(void *), void *, unsigned, unsigned)",
+    "next_worker": "long next_worker",
+    "next_block": "long next_block",
+}
+
+_PRELUDE = """\
+#define INLINE static inline __attribute__((always_inline))
+
+/* The first m entries. */
+INLINE vec get(const real *p, int m) { return m == LANES ? v_load(p) : v_load_n(p, m); }
+INLINE void put(real *p, vec x, int m) { if (m == LANES) v_store(p, x); else v_store_n(p, x, m); }
+
+INLINE void copy_real(real *to, const real *from, long n) { __builtin_memcpy(to, from, n * sizeof(real)); }
+INLINE void copy_char(unsigned char *to, const unsigned char *from, long n) { __builtin_memcpy(to, from, n); }
+
+/* A piece of scratch memory. */
+INLINE char *take(char **scratch, long bytes) {
+  char *place = (char *)(((unsigned long)*scratch + 63) & ~63ul);
+  *scratch = place + bytes;
+  return place;
+}
+
+/* Weights of one gate, from [units][along] to [units / (vectors LANES)][along][gates][vectors][LANES]. */
+static __attribute__((unused)) void pack(
+    real *to, const real *w, long across, long along, long units, long length, long gates, long gate, long vectors) {
+  for (long u = 0; u < (units + vectors * LANES - 1) / (vectors * LANES) * vectors * LANES; u++) {
+    const long tile = u / (vectors * LANES), rest = u % (vectors * LANES);
+    real *place = to + tile * length * gates * vectors * LANES + gate * vectors * LANES + rest;
+    for (long k = 0; k < length; k++) place[k * gates * vectors * LANES] = u < units ? w[u * across + k * along] : 0;
+  }
+}"""
+
+_FORWARD_BLOCK = """\
+/* All steps for the rows first..last, the longest first; n of them have not ended. */
+static void block(const Call *c, long first, long last, char *scratch) {
+  const long rows = last - first;
+  Rows w;
+  w.order = c->order + first;
+  w.row = c->row + first;
+  @places@
+  long n = 0;
+  while (n < rows) load(c, &w, n++);
+  for (long t = 0; t < c->steps; t++) {
+    while (n > 0 && c->ends && c->ends[first + n - 1] <= c->first + t) save(c, &w, --n);
+    if (n == 0) break;
+    w.at = c->at[t];
+    w.plain = c->packed ? w.at : t;
+  @calls@
+  @turn@
+  }
+  while (n > 0) save(c, &w, --n);
+}"""
+
+_BACKWARD_BLOCK = """\
+/* All steps from the last to the first for the rows first..last, the longest first; n of them have begun. */
+static void block(const Call *c, long first, long last, char *scratch) {
+  const long rows = last - first;
+  Rows w;
+  w.order = c->order + first;
+  w.row = c->row + first;
+  @places@
+  long n = 0;
+  for (long t = c->steps - 1; t >= 0; t--) {
+    while (n < rows && (!c->ends || c->ends[first + n] > c->first + t)) load(c, &w, n++);
+    if (n == 0) continue;
+    w.at = c->at[t];
+    w.plain = c->packed ? w.at : t;
+  @calls@
+  @turn@
+  }
+  for (; n < rows; n++) load(c, &w, n);
+  while (n > 0) save(c, &w, --n);
+}"""
+
+_LAUNCH = """\
+#if defined(__SSE__) && defined(__GNUC__)
+static unsigned flush(void) {
+  const unsigned old = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(old | 0x8040);
+  return old;
+}
+static void restore(unsigned old) { __builtin_ia32_ldmxcsr(old); }
+#else
+static unsigned flush(void) { return 0; }
+static void restore(unsigned old) { (void)old; }
+#endif
+
+/* Takes blocks of rows until none is left; denormals are flushed meanwhile. */
+static void work(void *given) {
+  Call *c = (Call *)given;
+  const unsigned mode = flush();
+  char *scratch = c->scratch + __atomic_fetch_add(&c->next_worker, 1, __ATOMIC_RELAXED) * c->scratch_size;
+  for (;;) {
+    const long b = __atomic_fetch_add(&c->next_block, 1, __ATOMIC_RELAXED);
+    if (b >= c->blocks) break;
+    block(c, c->bounds[b], c->bounds[b + 1], scratch);
+  }
+  restore(mode);
+}
+
+void run(Call *c) {
+  c->next_worker = c->next_block = 0;
+  if (c->workers > 1 && c->parallel) c->parallel(work, c, (unsigned)c->workers, 0);
+  else work(c);
+}"""

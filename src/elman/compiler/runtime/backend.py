@@ -1,0 +1,71 @@
+"""Which backend runs: C on the processor where a compiler is found, torch elsewhere; or the one that is asked for."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from elman.compiler.codegen import Schedule
+from elman.errors import ArgumentError
+
+from .build import host
+from .programs import Backend
+
+BACKENDS = ("c", "reference")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a caller asks for; None for the default."""
+
+    backend: str | None = None
+    schedule: Schedule | None = None
+
+
+_NOTHING = _Wanted()
+_WANTED: ContextVar[_Wanted] = ContextVar("elman_backend", default=_NOTHING)
+
+
+@contextlib.contextmanager
+def using(backend: str | None = None, schedule: Schedule | None = None) -> Iterator[None]:
+    """While this lasts, layers run on one backend and nothing else, or by one schedule.
+
+    Args:
+        backend: "c" (kernels; none for a layer is an error then) or "reference" (torch alone).
+        schedule: how kernels are cut up.
+
+    Raises:
+        ArgumentError: an unknown backend.
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise ArgumentError(f"expected a backend among {', '.join(BACKENDS)}, got {backend!r}.")
+    old = _WANTED.get()
+    token = _WANTED.set(replace(old, backend=backend or old.backend, schedule=schedule or old.schedule))
+    try:
+        yield
+    finally:
+        _WANTED.reset(token)
+
+
+def choose(tensors: tuple[Tensor, ...]) -> Backend:
+    """The backend for a call on these tensors.
+
+    Raises:
+        ArgumentError: ELMAN_BACKEND or ELMAN_TARGET names none.
+    """
+    wanted = _WANTED.get()
+    name = wanted.backend or os.environ.get("ELMAN_BACKEND") or "reference"
+    if name not in (None, *BACKENDS):
+        raise ArgumentError(f"expected ELMAN_BACKEND among {', '.join(BACKENDS)}, got {name!r}.")
+    if name == "reference":
+        return Backend(None, "as asked for")
+    devices = {tensor.device.type for tensor in tensors}
+    if devices != {"cpu"}:
+        if name == "c":
+            raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {', '.join(devices)}.")
+        return Backend(None, f"on {', '.join(sorted(devices)) or 'no device'} torch runs the loop")
+    schedule = wanted.schedule or Schedule(target=host().name)
+    return Backend(schedule, f"kernels for {schedule.target}", strict=name == "c")

@@ -1,0 +1,129 @@
+"""What runs: for each loop of a step one program, in C where there is a kernel for it, else on torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from elman.compiler.codegen import Schedule
+from elman.compiler.graph import topological
+from elman.compiler.unfold import Stages, hoist
+from elman.errors import SetupError, TraceError
+
+from .compiled import Compiled
+from .native import NativeProgram
+from .program import Program, Result, Tensors
+from .rows import Rows
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Who computes, and why.
+
+    Attributes:
+        schedule: of the kernels; None for torch alone.
+        reason: for people.
+        strict: no kernel is an error.
+    """
+
+    schedule: Schedule | None
+    reason: str
+    strict: bool = False
+
+
+class Programs:
+    """The programs of a compiled step under one backend; each is made when it is first wanted.
+
+    Args:
+        compiled: the loops.
+        backend: who computes.
+
+    Attributes:
+        refused: why a loop runs on torch although a kernel was asked for; empty where none does.
+    """
+
+    def __init__(self, compiled: Compiled, backend: Backend) -> None:
+        self.compiled, self.backend = compiled, backend
+        self.refused = ""
+        self._backward: dict[frozenset[str], Program | NativeProgram] = {}
+
+    @cached_property
+    def forward(self) -> Program | NativeProgram:
+        """Runs the loop."""
+        return self._program(self.compiled.stages)
+
+    @cached_property
+    def forward_kept(self) -> Program | NativeProgram:
+        """Runs the loop and keeps what the gradient needs."""
+        return self._program(self.compiled.training_stages)
+
+    def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
+        """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
+        if wanted not in self._backward:
+            gradient = self.compiled.gradient
+            finish = {name: node for name, node in gradient.finish.items() if name in wanted}
+            read = {str(node.value) for node in topological(finish.values()) if node.op == "input"}
+            loop = replace(
+                gradient.loop,
+                each={name: node for name, node in gradient.loop.each.items() if name.removeprefix("d ") in wanted},
+                total={name: node for name, node in gradient.loop.total.items() if name in read},
+            )
+            self._backward[wanted] = self._program(hoist(loop, finish=finish))
+        return self._backward[wanted]
+
+    def _program(self, stages: Stages) -> Program | NativeProgram:
+        """A kernel where one is asked for and there is a loop left to run."""
+        if self.backend.schedule is None or stages.inside is None:
+            return Program(stages)
+        try:
+            return NativeProgram(stages, self.backend.schedule)
+        except (TraceError, SetupError) as error:
+            if self.backend.strict:
+                raise
+            self.refused = str(error)
+            return Program(stages)
+
+    @property
+    def native(self) -> bool:
+        """Whether all that was made so far runs without torch's loop."""
+        return self.backend.schedule is not None and not self.refused
+
+    def run(
+        self,
+        program: Program | NativeProgram,
+        given: Tensors,
+        states: tuple[Tensor, ...],
+        steps: int,
+        batch: int,
+        rows: Rows | None = None,
+    ) -> Result:
+        """Run a loop from states to states; states that are not carried are returned at each step, by name."""
+        compiled = self.compiled
+        device = states[0].device if states else next(iter(given.values())).device
+        if compiled.binding.reset:
+            given = {**given, **self.firsts(states)}
+        return self.start(
+            program, given, tuple(states[number] for number in compiled.carried), steps, batch, device, rows
+        )
+
+    def firsts(self, states: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
+        """The states that a row gets where it starts anew, by the names of the graph."""
+        return {f"{s.value}[0]": v for s, v in zip(self.compiled.step.states, states, strict=True)}
+
+    @staticmethod
+    def start(
+        program: Program | NativeProgram,
+        given: Tensors,
+        carried: tuple[Tensor, ...],
+        steps: int,
+        batch: int,
+        device: Any,
+        rows: Rows | None,
+    ) -> Result:
+        """Call a program; only a kernel, or a program without a loop, takes packed rows."""
+        if isinstance(program, NativeProgram):
+            return program(given, carried, steps, batch, device, rows)
+        assert rows is None or program.stages.inside is None
+        return program(given, carried, steps, batch, device)

@@ -1,0 +1,123 @@
+"""How the rows of a batch stand in memory: all at every step, or only the live ones, packed step after step.
+
+    lengths 3, 1, 2      padded  [T, B]   a a a   b . .   c c .
+                         packed  [N, 1]   a c b | a c | a            the longest row first
+
+Packed, an ended row costs nothing anywhere: not in the loop, and not in the products before and after it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Where the row of each step is found.
+
+    Attributes:
+        order: [B] the rows, the longest first where lengths differ; where each of them stands in its step.
+        at: [T] where the rows of each step begin.
+        ends: [B] the step at which each row of `order` ends; None where all have all steps.
+        index: [N] where the packed rows stand in [T B]; None where nothing is packed.
+    """
+
+    order: Tensor
+    at: Tensor
+    ends: Tensor | None = None
+    index: Tensor | None = None
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return len(self.order)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.at)
+
+    def position(self, step: int) -> int:
+        """Where a step begins, in rows; the end of all where it is the last and one more."""
+        if step < self.steps:
+            return int(self.at[step])
+        return self.steps * self.batch if self.index is None else len(self.index)
+
+    def live(self) -> Tensor:
+        """[T, B], True while a row lasts."""
+        assert self.index is not None
+        live = torch.zeros(self.steps * self.batch, dtype=torch.bool)
+        return live.index_fill_(0, self.index, True).view(self.steps, self.batch)
+
+
+def all_rows(steps: int, batch: int) -> Rows:
+    """Every row at every step."""
+    return Rows(torch.arange(batch), torch.arange(0, steps * batch, batch))
+
+
+def live_rows(live: Tensor) -> Rows:
+    """Only the rows that have not ended; live [T, B] is True up to the end of each row."""
+    steps, batch = live.shape
+    lengths = live.sum(0)
+    ends, order = torch.sort(lengths, descending=True, stable=True)
+    index = (torch.arange(steps).unsqueeze(1) * batch + order)[live[:, order]]
+    counts = live.sum(1)
+    return Rows(order, torch.cumsum(counts, 0) - counts, ends, index)
+
+
+def pack(sequence: Tensor, rows: Rows, by_row: bool) -> Tensor:
+    """[T, B, ...] as [N, 1, ...], or [T, ...] as [N, ...] for a sequence that is the same for all rows."""
+    assert rows.index is not None
+    if not by_row:
+        return sequence.index_select(0, rows.index // rows.batch)
+    packed: Tensor = _Pack.apply(sequence, rows)  # type: ignore[no-untyped-call]
+    return packed
+
+
+def unpack(packed: Tensor, rows: Rows) -> Tensor:
+    """[N, 1, ...] as [T, B, ...], zero where a row has ended."""
+    padded: Tensor = _Unpack.apply(packed, rows)  # type: ignore[no-untyped-call]
+    return padded
+
+
+def padded(packed: Tensor, rows: Rows, by_row: bool) -> Tensor:
+    """Packed rows as [T, B, ...] (or [T, ...]), each ended row repeating its last step: numbers that a step can take.
+
+    Rows without any step repeat the first row of all.
+    """
+    assert rows.index is not None
+    if not by_row:
+        return packed.index_select(0, rows.at.clamp(max=len(packed) - 1))
+    found = torch.zeros(rows.steps * rows.batch, dtype=torch.long)
+    found = found.index_copy_(0, rows.index, torch.arange(len(rows.index))).view(rows.steps, rows.batch)
+    last = (rows.live().sum(0) - 1).clamp(min=0)
+    steps = torch.minimum(torch.arange(rows.steps).unsqueeze(1), last)
+    flat = packed.squeeze(1).index_select(0, found.gather(0, steps).flatten())
+    return flat.view(rows.steps, rows.batch, *packed.shape[2:])
+
+
+class _Pack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, sequence: Tensor, rows: Rows) -> Tensor:
+        ctx.rows = rows
+        assert rows.index is not None
+        return sequence.flatten(0, 1).index_select(0, rows.index).unsqueeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        return unpack(g, ctx.rows), None
+
+
+class _Unpack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, rows: Rows) -> Tensor:
+        ctx.rows = rows
+        assert rows.index is not None
+        flat = packed.new_zeros(rows.steps * rows.batch, *packed.shape[2:])
+        return flat.index_copy_(0, rows.index, packed.squeeze(1)).view(rows.steps, rows.batch, *packed.shape[2:])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        return pack(g, ctx.rows, by_row=True), None
