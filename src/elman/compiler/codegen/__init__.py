@@ -1,8 +1,8 @@
 """Loop + schedule -> text: C for the processor."""
 
-from .c import Kernel
+from .c import Kernel, together
 from .places import Memory
 from .schedule import Schedule
 from .target import TARGETS, Target
 
-__all__ = ["TARGETS", "Kernel", "Memory", "Schedule", "Target"]
+__all__ = ["TARGETS", "Kernel", "Memory", "Schedule", "Target", "together"]

@@ -3,6 +3,7 @@
 The text can be read: every line of a group says which line of the step it comes from.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,18 +63,12 @@ class Kernel:
     @cached_property
     def text(self) -> str:
         """The whole file."""
-        parts = [
-            f"#define ELMAN_DOUBLE {int(self.double)}\n#define ELMAN_VECTOR {self.schedule.machine.vector}",
-            files(__package__).joinpath("vector.h").read_text(encoding="utf-8"),
-            _PRELUDE,
-            self._call(),
-            *(product(rows, columns) for rows, columns in tiles_of(self.bundles)),
-            *(group.text() for group in self.groups),
-            self._block(),
-            self._prepare(),
-            _LAUNCH,
-        ]
-        return "\n\n".join(parts) + "\n"
+        return together([self], [""])
+
+    def own(self, suffix: str) -> str:
+        """What no other kernel shares; `suffix` ends the name of all that it defines."""
+        parts = [self._call(), *(group.text() for group in self.groups), self._block(), self._prepare(), _LAUNCH]
+        return _OWN.sub(lambda found: found[0] + suffix, "\n\n".join(parts))
 
     @property
     def bundles(self) -> list[Bundle]:
@@ -190,6 +185,20 @@ class Kernel:
         return "\n".join([*lines, "}"])
 
 
+def together(kernels: Sequence[Kernel], suffixes: Sequence[str]) -> str:
+    """One file for some kernels of one precision and target; the names in each end in its suffix."""
+    first = kernels[0]
+    tiles = tiles_of([bundle for kernel in kernels for bundle in kernel.bundles])
+    parts = [
+        f"#define ELMAN_DOUBLE {int(first.double)}\n#define ELMAN_VECTOR {first.schedule.machine.vector}",
+        files(__package__).joinpath("vector.h").read_text(encoding="utf-8"),
+        _PRELUDE,
+        *(product(rows, columns) for rows, columns in tiles),
+        *(kernel.own(suffix) for kernel, suffix in zip(kernels, suffixes, strict=True)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def _moving(name: str, moves: Sequence[tuple[str, str, Memory]]) -> str:
     """The function that moves the states of one row."""
     calls = [f"  copy_{'char' if m.boolean else 'real'}({to}, {source}, {m.size});" for to, source, m in moves]
@@ -254,6 +263,9 @@ _FIELDS = {
     "next_block": "long next_block",
 }
 
+_OWN = re.compile(r"\b(Call|Rows|load|save|block|prepare|work|run|group\d+(_units)?)(?=\b)(?!_\d)")
+"""The names that a kernel defines."""
+
 _PRELUDE = """\
 #define INLINE static inline __attribute__((always_inline))
 
@@ -263,6 +275,18 @@ INLINE void put(real *p, vec x, int m) { if (m == LANES) v_store(p, x); else v_s
 
 INLINE void copy_real(real *to, const real *from, long n) { __builtin_memcpy(to, from, n * sizeof(real)); }
 INLINE void copy_char(unsigned char *to, const unsigned char *from, long n) { __builtin_memcpy(to, from, n); }
+
+#if defined(__SSE__) && defined(__GNUC__)
+static inline unsigned flush(void) {
+  const unsigned old = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(old | 0x8040);
+  return old;
+}
+static inline void restore(unsigned old) { __builtin_ia32_ldmxcsr(old); }
+#else
+static inline unsigned flush(void) { return 0; }
+static inline void restore(unsigned old) { (void)old; }
+#endif
 
 /* A piece of scratch memory. */
 INLINE char *take(char **scratch, long bytes) {
@@ -324,18 +348,6 @@ static void block(const Call *c, long first, long last, char *scratch) {
 }"""
 
 _LAUNCH = """\
-#if defined(__SSE__) && defined(__GNUC__)
-static unsigned flush(void) {
-  const unsigned old = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(old | 0x8040);
-  return old;
-}
-static void restore(unsigned old) { __builtin_ia32_ldmxcsr(old); }
-#else
-static unsigned flush(void) { return 0; }
-static void restore(unsigned old) { (void)old; }
-#endif
-
 /* Takes blocks of rows until none is left; denormals are flushed meanwhile. */
 static void work(void *given) {
   Call *c = (Call *)given;

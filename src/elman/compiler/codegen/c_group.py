@@ -85,6 +85,7 @@ class GroupText:
         sums = "".join(f", const vec *z{number}" for number in range(len(self.bundles)))
         lines = [f"INLINE void {self.name}_units(const Call *c, const Rows *w, long r{axes}, long u, int m{sums}) {{"]
         lines += ["  const long p = w->at + w->order[r]; (void)p; (void)c;"]
+        self._names = {}
         body: list[str] = []
         for number, bundle in enumerate(self.bundles):
             for place, piece in enumerate(bundle.pieces):

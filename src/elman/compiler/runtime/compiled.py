@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from elman.axes import numbers
-from elman.compiler.graph import Node
+from elman.compiler.graph import Node, topological
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
 from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
@@ -62,6 +62,17 @@ class Compiled:
     def gradient_stages(self) -> Stages:
         """The loop of the gradient, hoisted."""
         return hoist(self.gradient.loop, finish=self.gradient.finish)
+
+    def backward_stages(self, wanted: frozenset[str]) -> Stages:
+        """The loop of the gradient, as far as the cotangents of the named inputs need it, hoisted."""
+        finish = {name: node for name, node in self.gradient.finish.items() if name in wanted}
+        read = {str(node.value) for node in topological(finish.values()) if node.op == "input"}
+        loop = replace(
+            self.gradient.loop,
+            each={name: node for name, node in self.gradient.loop.each.items() if name.removeprefix("d ") in wanted},
+            total={name: node for name, node in self.gradient.loop.total.items() if name in read},
+        )
+        return hoist(loop, finish=finish)
 
     @cached_property
     def with_live(self) -> "Compiled":

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from elman.axes import BATCH, numbers
-from elman.compiler.codegen import Kernel, Memory
+from elman.compiler.codegen import Kernel, Memory, together
 from elman.compiler.graph import Node
 
 from .build import library
@@ -21,6 +21,21 @@ from .rows import Rows
 Tensors = dict[str, Tensor]
 
 _ALONE = 40_000  # multiply-adds of all rows and steps that one thread does sooner than two have met
+
+
+_TOGETHER: dict[str, tuple[ctypes.CDLL, str]] = {}
+
+
+def build_together(kernels: Sequence[Kernel], extra: tuple[str, ...] = ()) -> None:
+    """Build kernels of one precision and schedule in one file, which spares the compiler the common part.
+
+    Raises:
+        SetupError: there is no compiler, or it fails.
+    """
+    own = list({kernel.text: kernel for kernel in kernels}.values())
+    suffixes = [f"_{number}" for number in range(len(own))]
+    built = library(together(own, suffixes), own[0].schedule.machine, extra)
+    _TOGETHER.update({kernel.text: (built, suffix) for kernel, suffix in zip(own, suffixes, strict=True)})
 
 
 class Launcher:
@@ -35,7 +50,9 @@ class Launcher:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.library = library(kernel.text, kernel.schedule.machine)
+        known, suffix = _TOGETHER.get(kernel.text, (None, ""))
+        known = library(kernel.text, kernel.schedule.machine) if known is None else known
+        self.pack, self.run = (getattr(known, f"{name}{suffix}") for name in ("prepare", "run"))
         self.real = torch.float64 if kernel.double else torch.float32
         self.place = {name: number for number, name in enumerate(kernel.fields)}
         self.nodes = {memory: node for node, memory in kernel.layout.memories.items()}
@@ -82,7 +99,7 @@ class Call:
         self._blocks(work)
         for packed in kernel.packed:
             self._point(packed.name, torch.empty(packed.entries, dtype=launcher.real))
-        launcher.library.prepare(self.fields)
+        launcher.pack(self.fields)
 
     def _blocks(self, work: int) -> None:
         """Rows in blocks of nearly equal work, at least one for each thread that is worth it."""
@@ -156,7 +173,7 @@ class Call:
         self._set("steps", stop - start)
         self._set("first", start)
         self._set("at", at.data_ptr())
-        launcher.library.run(self.fields)
+        launcher.run(self.fields)
         return tuple(_given(leaving, node) for leaving, node in left)
 
     def _offset(self, memory: Memory, tensor: Tensor, stride: int, start: int, origin: int) -> None:

@@ -1,15 +1,14 @@
 """What runs: for each loop of a step one program, in C where there is a kernel for it, else on torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
 from elman.compiler.codegen import Schedule
-from elman.compiler.graph import topological
-from elman.compiler.unfold import Stages, hoist
+from elman.compiler.unfold import Stages
 from elman.errors import SetupError, TraceError
 
 from .compiled import Compiled
@@ -62,15 +61,7 @@ class Programs:
     def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
         """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
         if wanted not in self._backward:
-            gradient = self.compiled.gradient
-            finish = {name: node for name, node in gradient.finish.items() if name in wanted}
-            read = {str(node.value) for node in topological(finish.values()) if node.op == "input"}
-            loop = replace(
-                gradient.loop,
-                each={name: node for name, node in gradient.loop.each.items() if name.removeprefix("d ") in wanted},
-                total={name: node for name, node in gradient.loop.total.items() if name in read},
-            )
-            self._backward[wanted] = self._program(hoist(loop, finish=finish))
+            self._backward[wanted] = self._program(self.compiled.backward_stages(wanted))
         return self._backward[wanted]
 
     def _program(self, stages: Stages) -> Program | NativeProgram:
