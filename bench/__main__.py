@@ -19,7 +19,7 @@ from .turns import Company
 DOCS = Path(__file__).parents[1] / "docs"
 SEED = 1
 TINY = (Case(20, 2, 16), Case(10, 4, 32))
-ONE_THREAD = tuple(case for case in GRID if case.steps * case.batch * case.hidden**2 < 1e9)
+ONE_THREAD = tuple(case for case in GRID if case.steps * case.batch * case.hidden**2 < 3e8)
 
 
 def sections(threads, short):
@@ -34,7 +34,7 @@ def sections(threads, short):
         rows = uneven.measure(company, tuple(grid.GATES), small or uneven.CASES)
     tables = [custom_grid.custom_table(custom, SEED), uneven.uneven_table(rows)]
     yield f"Cells of one's own and unequal lengths, {threads} threads", tables, company, ()
-    with Company(1, rounds) as company:
+    with Company(1, rounds, 1.5) as company:
         done = grid.measure(company, grid.Options(cases=small or ONE_THREAD))
     yield "One thread", [*ratios_tables(done), means_table(done), peers_table(done)], company, ()
     yield "Build", [build.build_table(build.measure(1 if short else 3))], None, ()
@@ -42,7 +42,11 @@ def sections(threads, short):
 
 def text_of(heading, tables, company):
     """A part as Markdown."""
-    remarks = [f"- {text}" for text in (company.remarks if company else ())]
+    notes = {} if company is None else company.notes
+    forms = [f"{name} ({', '.join(f'{note}: {n}' for note, n in counts.items())})" for name, counts in notes.items()]
+    remarks = [f"- {text}" for text in ([] if company is None else company.remarks)]
+    if forms:
+        remarks.insert(0, f"- what ran, and in how many jobs: {'; '.join(forms)}")
     after = ["Remarks of the harness:", "", *remarks, ""] if remarks else []
     return "\n".join([f"## {heading}", "", *map(markdown, tables), *after])
 
@@ -67,10 +71,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="tiny cases, to see that it runs")
     parser.add_argument("--out", type=Path, default=DOCS, help="where bench.md and bench.png go")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     a = parser.parse_args(arguments)
-    start, threads = time.perf_counter(), len(os.sched_getaffinity(0))
+    start = time.perf_counter()
     parts = [INTRODUCTION.format(head=head(), backend=grid.backend())]
-    for heading, tables, company, pictured in sections(threads, a.short):
+    for heading, tables, company, pictured in sections(a.threads, a.short):
         for table in tables:
             show(table)
         parts.append(text_of(heading, tables, company))

@@ -19,7 +19,8 @@ def draw(done, path):
         for cell, axes in zip(cells, line, strict=True):
             _panel(axes, [m for m in done if (m.job.kind, m.job.cell) == (kind, cell)], f"{cell.upper()}, {kind}")
         line[0].set_ylabel("best peer's time / ours")
-    figure.tight_layout()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=8)
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
@@ -45,4 +46,3 @@ def _panel(axes, group, title):
     axes.set_xticks(list(places), [str(m.job.case) for m in group], rotation=40, ha="right", fontsize=8)
     axes.set_xlabel("T, B, H", fontsize=8)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=7, loc="best")

@@ -127,7 +127,9 @@ def means_table(done):
         verdict = "met" if mean >= room else "MISSED"
         rows.append((f"{cell.upper()}, {kind}", f"{mean:.2f}", f"{asked:g}", f"{room:.2f}", verdict, str(missed)))
     header = ("", "geometric mean", "asked", "with room", "", "cases missed")
-    return Table("Best peer's time / ours, over the grid", header, tuple(rows))
+    rates = sorted({f"{m.rate / 1e9:.0f}" for m in done})
+    note = f"The machine's matrix-product rate: {', '.join(rates)} GFLOP/s."
+    return Table("Best peer's time / ours, over the grid", header, tuple(rows), note)
 
 
 def peers_table(done):

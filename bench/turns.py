@@ -7,12 +7,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict
 
 from .harness import Times
 
-TURN = 0.04  # seconds of one turn, of calls shorter than that
-CASE = 5.0  # seconds of all rounds of a job, if three rounds need no more
+TURN = 0.02  # seconds of one turn, of calls shorter than that
+CASE = 2.5  # seconds of all rounds of a job, if three rounds need no more
 SETTINGS = {
     "JAX_PLATFORMS": "cpu",
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -40,7 +41,7 @@ class Worker:
         self.process.stdin.write(json.dumps({what: argument}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
-        return json.loads(line) if line else {"error": "the process has ended"}
+        return json.loads(line) if line else {"error": f"the process has ended, status {self.process.wait()}"}
 
     def close(self):
         """End it."""
@@ -51,8 +52,9 @@ class Worker:
 class Company:
     """The contenders of a run, each started when it is first needed."""
 
-    def __init__(self, threads, rounds=None):
-        self.threads, self.rounds, self.workers, self.remarks = threads, rounds, {}, []
+    def __init__(self, threads, rounds=None, seconds=CASE):
+        self.threads, self.rounds, self.seconds, self.workers = threads, rounds, seconds, {}
+        self.remarks, self.notes = [], {}
         self.start = time.perf_counter(), busy(), own()
 
     def __enter__(self):
@@ -84,8 +86,10 @@ class Company:
                     self.workers[key] = None
             else:
                 ready[name] = (worker, answer)
+                if answer["note"]:
+                    self.notes.setdefault(name, Counter())[answer["note"]] += 1
         self._compare(job, {name: answer["check"] for name, (_, answer) in ready.items() if name not in other})
-        rounds = self.rounds or rounds_of([answer["one"] for _, answer in ready.values()])
+        rounds = self.rounds or rounds_of([answer["one"] for _, answer in ready.values()], self.seconds)
         return self._rounds(job, {name: worker for name, (worker, _) in ready.items()}, rounds)
 
     def _rounds(self, job, workers, rounds):
@@ -131,6 +135,6 @@ def own():
     )
 
 
-def rounds_of(ones):
+def rounds_of(ones, seconds=CASE):
     """How many rounds: between 3 and 15, as many as fit."""
-    return max(3, min(15, int(CASE / sum(1.5 * max(TURN, one) for one in ones)))) if ones else 0
+    return max(3, min(15, int(seconds / sum(1.5 * max(TURN, one) for one in ones)))) if ones else 0

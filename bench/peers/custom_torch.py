@@ -65,7 +65,10 @@ def prepare(job, option, threads):
     cell = (One, Two)[made.states - 1](made, given)
     layer = elman.Recurrent(cell)
     forward = {"elman": lambda x: layer(x)[0], "step": lambda x: step_loop(cell, x), "loop": lambda x: loop(cell, x)}
-    return measured(forward[option], job, both["x"], both["g"], list(cell.parameters()))
+    run = measured(forward[option], job, both["x"], both["g"], list(cell.parameters()))
+    if option == "elman":
+        run.note = f"{layer.plan(both['x'][:2]).backend} backend"
+    return run
 
 
 def step_loop(cell, x):

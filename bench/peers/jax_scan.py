@@ -1,4 +1,10 @@
-"""jax.lax.scan under jit, the input's product before it, weights as arguments. Option: how often the scan unrolls."""
+"""jax.lax.scan under jit, the input's product before it, weights as arguments.
+
+Option "best": the scan unrolled or not, W laid out as [in, out] or [out, in], whatever is quickest for the job.
+"""
+
+import itertools
+import time
 
 import jax
 import jax.numpy as jnp
@@ -27,16 +33,18 @@ def lstm(a, w, states):
     return jax.nn.sigmoid(o) * jnp.tanh(c), c
 
 
+SMALL = 3e9  # operations up to which forms are tried
 STEPS = {"rnn": rnn, "gru": gru, "lstm": lstm}
 
 
-def layer_of(job, unroll):
+def layer_of(job, unroll, transposed):
     """(x, parameters) -> y."""
     step = STEPS[job.cell]
 
     def layer(x, U, W, *biases):
         def w(h):
-            return h @ W + biases[1] if job.cell == "gru" else h @ W
+            z = h @ (W.T if transposed else W)
+            return z + biases[1] if job.cell == "gru" else z
 
         def body(states, a):
             states = step(a, w, states)
@@ -70,5 +78,20 @@ def prepare(job, option, threads):
     """The jitted function and what calls it."""
     n = draw(job)
     biases = [n["bias_ih"], n["bias_hh"]] if job.cell == "gru" else [n["bias_ih"] + n["bias_hh"]]
-    weights = [np.ascontiguousarray(n["weight_ih"].T), np.ascontiguousarray(n["weight_hh"].T), *biases]
-    return measured(layer_of(job, int(option)), job, n["x"], n["g"], weights)
+    forms = []
+    for unroll, transposed in itertools.product((1, 4), (False, True)) if job.operations < SMALL else [(1, False)]:
+        W = n["weight_hh"] if transposed else np.ascontiguousarray(n["weight_hh"].T)
+        weights = [np.ascontiguousarray(n["weight_ih"].T), W, *biases]
+        forms.append(measured(layer_of(job, unroll, transposed), job, n["x"], n["g"], weights))
+        forms[-1].note = f"unroll {unroll}, W {'[out, in]' if transposed else '[in, out]'}"
+    return min(forms, key=seconds) if len(forms) > 1 else forms[0]
+
+
+def seconds(run):
+    """The quickest of some calls."""
+    times = []
+    for _ in range(8):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

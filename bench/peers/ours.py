@@ -32,4 +32,6 @@ def _recurrent(job, threads):
             cell.W.bias.copy_(numbers["bias_hh"])
     rest = [cell.U.bias] if cell.W.bias is None else [cell.U.bias, cell.W.bias]
     weights = [cell.U.weight, cell.W.weight, *rest]
-    return measured(lambda x: layer(x)[0], job, numbers["x"], numbers["g"], weights)
+    run = measured(lambda x: layer(x)[0], job, numbers["x"], numbers["g"], weights)
+    run.note = f"{layer.plan(numbers['x'][:2]).backend} backend"
+    return run
