@@ -2,6 +2,7 @@
 
 from . import errors, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
+from .compiler import Schedule, using
 from .layers import Bidirectional, Layer, Recurrent, Stack
 from .version import __version__
 
@@ -15,8 +16,10 @@ __all__ = [
     "Jordan",
     "Layer",
     "Recurrent",
+    "Schedule",
     "Stack",
     "__version__",
     "errors",
     "nn",
+    "using",
 ]

@@ -1,8 +1,10 @@
 """The only room that knows how things are made fast."""
 
 from .cache import register
+from .codegen import Schedule
 from .pipeline import StepByStepWarning, unroll
 from .plan import STAGES, LayerPlan, Plan, planning
+from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
 from .runtime.store import BuildWarning, cache_folder, refusal
 from .sequences import Sequences
@@ -14,6 +16,7 @@ __all__ = [
     "Compiler",
     "LayerPlan",
     "Plan",
+    "Schedule",
     "Sequences",
     "StepByStepWarning",
     "cache_folder",
@@ -24,4 +27,5 @@ __all__ = [
     "refusal",
     "register",
     "unroll",
+    "using",
 ]

@@ -39,6 +39,7 @@ class Kernel:
     Args:
         loop: what is left inside after hoisting.
         schedule: how it is cut up.
+        twice: names of results at every step that are written to two places.
 
     Attributes:
         double: whether it computes in double precision.
@@ -47,14 +48,14 @@ class Kernel:
         TraceError: a dtype or a shape that no kernel takes.
     """
 
-    def __init__(self, loop: Loop, schedule: Schedule) -> None:
+    def __init__(self, loop: Loop, schedule: Schedule, twice: Sequence[str] = ()) -> None:
         self.loop, self.schedule = loop, schedule
         dtypes = {node.dtype for node in (*loop.nodes, *loop.sequences, *loop.invariants)}
         if dtypes - _DTYPES:
             raise TraceError(f"the C backend takes float32 and float64, not {', '.join(sorted(dtypes - _DTYPES))}")
         self.double = bool(dtypes - {"float32", "bool"})
         self.lanes = schedule.machine.vector // (8 if self.double else 4)
-        self.layout = Layout(loop)
+        self.layout = Layout(loop, twice)
         self.groups = [
             GroupText(group, self.layout, schedule, f"group{number}", self.double)
             for number, group in enumerate(self.layout.groups)
@@ -85,7 +86,7 @@ class Kernel:
                 found.append(Packed(bundle.name, tiles * self._length(bundle) * bundle.columns * self.lanes))
         return tuple(found)
 
-    @property
+    @cached_property
     def fields(self) -> tuple[str, ...]:
         """The names of what a call gives, in order; each is a pointer or a number of eight bytes."""
         return tuple(name for name, _ in self._fields())

@@ -9,7 +9,7 @@ A value has a level: it waits for what is read across units (products, reduction
 it is one level higher. One group holds all of a level and a shape.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -83,16 +83,21 @@ class Group:
 class Layout:
     """The plan of one loop.
 
+    Args:
+        loop: the loop.
+        twice: names of results at every step that are written to two places.
+
     Attributes:
         loop: the loop, slices first.
+        results: what is written at every step, in the order of the places.
         memories: every tensor in memory, by the node that it holds.
         rows: what products read, entry after entry along an axis: where it is, and from which level on.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, twice: Sequence[str] = ()) -> None:
         self.loop = sink_slices(loop)
         self.nodes = self.loop.nodes
-        self.results = tuple(dict.fromkeys(self.loop.each.values()))
+        self.results = (*dict.fromkeys(self.loop.each.values()), *(self.loop.each[name] for name in twice))
         self.products = {n: p for n in self.nodes if n.op == "einsum" and (p := _product(self.loop, n))}
         self.memories: dict[Node, Memory] = {}
         self.extra: list[Memory] = []

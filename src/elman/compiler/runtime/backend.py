@@ -57,7 +57,7 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
         ArgumentError: ELMAN_BACKEND or ELMAN_TARGET names none.
     """
     wanted = _WANTED.get()
-    name = wanted.backend or os.environ.get("ELMAN_BACKEND") or "reference"
+    name = wanted.backend or os.environ.get("ELMAN_BACKEND") or None
     if name not in (None, *BACKENDS):
         raise ArgumentError(f"expected ELMAN_BACKEND among {', '.join(BACKENDS)}, got {name!r}.")
     if name == "reference":

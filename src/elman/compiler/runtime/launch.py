@@ -2,27 +2,22 @@
 
 import ctypes
 import functools
-import itertools
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from elman.axes import BATCH, numbers
+from elman.axes import BATCH
 from elman.compiler.codegen import Kernel, Memory, together
 from elman.compiler.graph import Node
 
 from .build import library
-from .memory import block
 from .rows import Rows
 
 Tensors = dict[str, Tensor]
 
-_ALONE = 40_000  # multiply-adds of all rows and steps that one thread does sooner than two have met
-
-
+_ALONE = 100_000  # multiply-adds that one thread has done before two have met
 _TOGETHER: dict[str, tuple[ctypes.CDLL, str]] = {}
 
 
@@ -36,6 +31,39 @@ def build_together(kernels: Sequence[Kernel], extra: tuple[str, ...] = ()) -> No
     suffixes = [f"_{number}" for number in range(len(own))]
     built = library(together(own, suffixes), own[0].schedule.machine, extra)
     _TOGETHER.update({kernel.text: (built, suffix) for kernel, suffix in zip(own, suffixes, strict=True)})
+
+
+class Slot:
+    """A tensor that a kernel is given: where its address goes, and what the kernel takes it for.
+
+    Args:
+        number: of the field of its address; that of the distance of its rows comes after it.
+        memory: what the kernel takes it for.
+        node: what it holds.
+    """
+
+    def __init__(self, number: int, memory: Memory, node: Node) -> None:
+        self.number, self.node, self.name = number, node, str(node.value)
+        self.size, self.by_row = memory.size, BATCH in memory.shape
+        self.boolean = memory.boolean
+        self.axis = node.shape.index(BATCH) if BATCH in node.shape else 0
+
+    def read(self, given: Tensor, real: torch.dtype) -> Tensor:
+        """A tensor as the kernel reads it, the axis of the batch first."""
+        if self.boolean:
+            given = given.view(torch.uint8)
+        elif given.dtype is not real:
+            given = given.to(real)
+        if self.axis:
+            lead = given.dim() - len(self.node.shape)
+            given = given.movedim(lead + self.axis, lead)
+        return given
+
+    def given(self, tensor: Tensor, lead: int = 0) -> Tensor:
+        """A tensor of the kernel in the shape and dtype of the node."""
+        if self.axis:
+            tensor = tensor.movedim(lead, lead + self.axis)
+        return tensor.view(torch.bool) if self.boolean else tensor.to(getattr(torch, self.node.dtype))
 
 
 class Launcher:
@@ -54,26 +82,29 @@ class Launcher:
         known = library(kernel.text, kernel.schedule.machine) if known is None else known
         self.pack, self.run = (getattr(known, f"{name}{suffix}") for name in ("prepare", "run"))
         self.real = torch.float64 if kernel.double else torch.float32
-        self.place = {name: number for number, name in enumerate(kernel.fields)}
-        self.nodes = {memory: node for node, memory in kernel.layout.memories.items()}
-        kinds: dict[str, list[Memory]] = {}
-        for memory in kernel.outside:
-            kinds.setdefault(memory.kind, []).append(memory)
-        self.sequences, self.invariants = kinds.get("sequence", []), kinds.get("invariant", [])
-        self.results = dict(zip(kernel.layout.results, kinds.get("result", []), strict=True))
+        self.field = {name: number for number, name in enumerate(kernel.fields)}
+        node = {memory: node for node, memory in kernel.layout.memories.items()}
+        outside = {kind: [m for m in kernel.outside if m.kind == kind] for kind in ("sequence", "invariant", "result")}
+        self.sequences = [Slot(self.field[m.name], m, node[m]) for m in outside["sequence"]]
+        self.invariants = [Slot(self.field[m.name], m, node[m]) for m in outside["invariant"]]
+        self.results = [
+            Slot(self.field[m.name], m, n) for m, n in zip(outside["result"], kernel.layout.results, strict=True)
+        ]
+        self.carries = [
+            (self.field[f"h{number}_from"], Slot(0, kernel.layout.memories[carry.entering], carry.entering))
+            for number, carry in enumerate(kernel.loop.carries)
+        ]
+        self.work = sum(packed.entries for packed in kernel.packed) + 1
 
-    def prepare(self, values: Tensors, rows: Rows, work: int) -> "Call":
-        """A call without sequences and states: the weights in the order of the kernel, memory, threads."""
-        return Call(self, values, rows, work)
+    def threads(self, rows: Rows) -> int:
+        """How many threads are worth it."""
+        return torch.get_num_threads() if self.work * rows.total > _ALONE and parallel() else 1
 
-    def tensor(self, given: Tensor, node: Node) -> Tensor:
-        """A tensor as the kernel reads it, the axis of the batch first."""
-        boolean = node.dtype == "bool"
-        tensor = given.view(torch.uint8) if boolean else given if given.dtype == self.real else given.to(self.real)
-        extra = tensor.dim() - len(node.shape)
-        if BATCH in node.shape and node.shape[0] != BATCH:
-            tensor = tensor.movedim(extra + node.shape.index(BATCH), extra)
-        return tensor
+    def place(self, slot: Slot, rows: Rows) -> tuple[int, ...]:
+        """The shape of a result at every step."""
+        lead = (rows.steps, rows.batch) if rows.index is None else (rows.total, 1)
+        shape = tuple(int(size) for size in slot.node.shape if size != BATCH)
+        return (*(lead if slot.by_row else lead[:1]), *shape)
 
 
 class Call:
@@ -83,55 +114,37 @@ class Call:
         launcher: the kernel.
         values: the invariants by name.
         rows: how the rows of the batch stand in memory.
-        work: multiply-adds of one step, about.
     """
 
-    def __init__(self, launcher: Launcher, values: Tensors, rows: Rows, work: int) -> None:
+    def __init__(self, launcher: Launcher, values: Mapping[str, Tensor], rows: Rows) -> None:
         self.launcher, self.rows = launcher, rows
-        kernel = launcher.kernel
+        kernel, field = launcher.kernel, launcher.field
+        frame = rows.frame(launcher.threads(rows), kernel.schedule.block)
+        scratch = kernel.scratch(frame.most) + 64
+        self.alive = [torch.empty(frame.workers * scratch, dtype=torch.uint8)]  # what the kernel points to
         self.fields = (ctypes.c_int64 * len(kernel.fields))()
-        self.alive: list[Tensor] = []  # what the kernel points to
-        for memory in launcher.invariants:
-            node = launcher.nodes[memory]
-            tensor = launcher.tensor(values[str(node.value)], node).contiguous()
-            self._point(memory.name, tensor)
-            self._set(f"{memory.name}_row", memory.size)
-        self._blocks(work)
+        fields = self.fields
+        for name, value in frame.fields:
+            fields[field[name]] = value
+        fields[field["scratch"]] = self.alive[0].data_ptr()
+        fields[field["scratch_size"]] = scratch
+        fields[field["parallel"]] = parallel() if frame.workers > 1 else 0
+        for slot in launcher.invariants:
+            tensor = slot.read(values[slot.name], launcher.real).contiguous()
+            self.alive.append(tensor)
+            fields[slot.number], fields[slot.number + 1] = tensor.data_ptr(), slot.size
         for packed in kernel.packed:
-            self._point(packed.name, torch.empty(packed.entries, dtype=launcher.real))
-        launcher.pack(self.fields)
-
-    def _blocks(self, work: int) -> None:
-        """Rows in blocks of nearly equal work, at least one for each thread that is worth it."""
-        kernel, rows = self.launcher.kernel, self.rows
-        threads = torch.get_num_threads() if parallel() and work * rows.steps > _ALONE else 1
-        count = -(-rows.batch // kernel.schedule.block)
-        count = max(1, min(rows.batch, -(-count // threads) * threads))
-        bounds = [rows.batch * number // count for number in range(count + 1)]
-        places = torch.arange(rows.batch)
-        if rows.ends is not None:  # long and short rows in each block
-            parts = [places[number::count] for number in range(count)]
-            bounds = [0, *itertools.accumulate(len(part) for part in parts)]
-            places = torch.cat(parts)
-            self._point("ends", rows.ends[places])
-        workers = min(threads, count)
-        size = kernel.scratch(-(-rows.batch // count)) + 64
-        self._point("bounds", torch.tensor(bounds))
-        self._point("order", places)
-        self._point("row", rows.order[places])
-        self._point("scratch", torch.empty(workers * size, dtype=torch.uint8))
-        self._set("blocks", count)
-        self._set("workers", workers)
-        self._set("scratch_size", size)
-        self._set("parallel", parallel() if workers > 1 else 0)
-        self._set("packed", int(rows.index is not None))
+            tensor = torch.empty(packed.entries, dtype=launcher.real)
+            self.alive.append(tensor)
+            fields[field[packed.name]] = tensor.data_ptr()
+        launcher.pack(fields)
 
     def run(
         self,
-        sequences: Tensors,
-        origins: dict[str, int],
+        sequences: Mapping[str, Tensor],
+        origins: Mapping[str, int],
         states: Sequence[Tensor],
-        results: dict[Node, Tensor],
+        results: Sequence[Tensor],
         start: int,
         stop: int,
     ) -> tuple[Tensor, ...]:
@@ -141,98 +154,58 @@ class Call:
             sequences: by name.
             origins: the step at which a sequence begins, where it is not the first.
             states: what enters, [B, ...].
-            results: where the result of each node is written, [T, B, ...].
+            results: where results are written, [T, B, ...].
             start: the first step.
             stop: the step after the last.
 
         Returns:
             What leaves.
         """
-        launcher, rows = self.launcher, self.rows
-        alive: list[Tensor] = []
-        at = rows.at[start:stop]
-        for memory in launcher.sequences:
-            node = launcher.nodes[memory]
-            name = str(node.value)
-            tensor, stride = strided(launcher.tensor(sequences[name], node), node)
+        launcher, fields, rows = self.launcher, self.fields, self.rows
+        alive, left = [], []
+        for slot in launcher.sequences:
+            tensor, stride = _strided(slot.read(sequences[slot.name], launcher.real), slot)
             alive.append(tensor)
-            self._offset(memory, tensor, stride, start, origins.get(name, 0))
-        for node, memory in launcher.results.items():
-            tensor = results[node]
-            alive.append(tensor)
-            self._offset(memory, tensor, memory.size, start, 0)
-        left = []
-        for number, state in enumerate(states):
-            node = launcher.kernel.loop.carries[number].entering
-            entering = launcher.tensor(state, node).contiguous()
+            # The kernel counts rows from the very first step; what all rows share, unpacked, in steps of this run.
+            origin = origins.get(slot.name, 0)
+            by_row = slot.by_row or rows.index is not None
+            skipped = (rows.position(origin) if origin else 0) if by_row else origin - start
+            fields[slot.number] = tensor.data_ptr() - skipped * stride * tensor.element_size()
+            fields[slot.number + 1] = stride
+        for slot, tensor in zip(launcher.results, results, strict=True):
+            skipped = 0 if slot.by_row or rows.index is not None else -start
+            fields[slot.number] = tensor.data_ptr() - skipped * slot.size * tensor.element_size()
+            fields[slot.number + 1] = slot.size
+        for (number, slot), state in zip(launcher.carries, states, strict=True):
+            entering = slot.read(state, launcher.real).contiguous()
             leaving = torch.empty_like(entering)
-            alive += [entering, leaving]
-            self._set(f"h{number}_from", entering.data_ptr())
-            self._set(f"h{number}_to", leaving.data_ptr())
-            left.append((leaving, node))
-        self._set("steps", stop - start)
-        self._set("first", start)
-        self._set("at", at.data_ptr())
-        launcher.run(self.fields)
-        return tuple(_given(leaving, node) for leaving, node in left)
-
-    def _offset(self, memory: Memory, tensor: Tensor, stride: int, start: int, origin: int) -> None:
-        """Point to where position 0 of a sequence would be: the kernel counts rows from the very first step.
-
-        What is the same for all rows of a step is counted in steps of this run, or, packed, like the others.
-        """
-        by_row = BATCH in memory.shape or self.rows.index is not None
-        skipped = self.rows.position(origin) if by_row else origin - start
-        self._set(memory.name, tensor.data_ptr() - skipped * stride * tensor.element_size())
-        self._set(f"{memory.name}_row", stride)
-
-    def _set(self, name: str, value: int) -> None:
-        self.fields[self.launcher.place[name]] = value
-
-    def _point(self, name: str, tensor: Tensor) -> None:
-        self.alive.append(tensor)
-        self._set(name, tensor.data_ptr())
+            alive.append(entering)
+            left.append((slot, leaving))
+            fields[number], fields[number + 1] = entering.data_ptr(), leaving.data_ptr()
+        fields[launcher.field["steps"]], fields[launcher.field["first"]] = stop - start, start
+        fields[launcher.field["at"]] = rows.at.data_ptr() + 8 * start
+        launcher.run(fields)
+        return tuple(slot.given(leaving) for slot, leaving in left)
 
 
-def strided(tensor: Tensor, node: Node) -> tuple[Tensor, int]:
+def _strided(tensor: Tensor, slot: Slot) -> tuple[Tensor, int]:
     """A sequence whose rows stand at equal distances, and the distance; copied if they do not."""
-    rows = 2 if BATCH in node.shape else 1
-    inner = tensor.shape[rows:]
-    stride = tensor.stride(rows - 1)
-    regular = rows == 1 or tensor.stride(0) == stride * tensor.shape[1] or tensor.shape[0] == 1
-    expected, size = [], 1
-    for length in reversed(inner):
-        expected.append(size)
-        size *= length
-    dense = all(s == e or n == 1 for s, e, n in zip(tensor.stride()[rows:], reversed(expected), inner, strict=True))
-    if regular and dense and stride >= size:
+    if tensor.is_contiguous():
+        return tensor, slot.size
+    rows = 2 if slot.by_row else 1
+    stride, inner = tensor.stride(rows - 1), tensor.shape[rows:]
+    regular = rows == 1 or tensor.shape[0] == 1 or tensor.stride(0) == stride * tensor.shape[1]
+    if regular and stride >= slot.size and tensor[(0,) * rows].is_contiguous() and inner.numel():
         return tensor, stride
-    return tensor.contiguous(), size
-
-
-def place_for(node: Node, real: torch.dtype, steps: int, batch: int, device: Any) -> Tensor:
-    """Memory for a result at every step, the axis of the batch first."""
-    shape = tuple(size for size in node.shape if size != BATCH)
-    lead = (steps, batch) if BATCH in node.shape else (steps,)
-    dtype = torch.uint8 if node.dtype == "bool" else real
-    return block((*lead, *numbers(shape, steps, batch)), dtype, device)
-
-
-def _given(tensor: Tensor, node: Node, lead: int = 0) -> Tensor:
-    """A tensor of the kernel in the shape and dtype of a node."""
-    if BATCH in node.shape and node.shape[0] != BATCH:
-        tensor = tensor.movedim(lead, lead + node.shape.index(BATCH))
-    return tensor.view(torch.bool) if node.dtype == "bool" else tensor.to(getattr(torch, node.dtype))
-
-
-def finished(place: Tensor, node: Node) -> Tensor:
-    """A result at every step in the shape and dtype of its node."""
-    return _given(place, node, 1)
+    return tensor.contiguous(), slot.size
 
 
 @functools.cache
 def _own_process() -> int:
     return os.getpid()
+
+
+_own_process()
 
 
 def parallel() -> int:
@@ -253,6 +226,3 @@ def _gomp() -> int:
     except (OSError, AttributeError):
         return 0
     return 0
-
-
-_own_process()

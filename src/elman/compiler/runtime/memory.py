@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_LARGE = 2 * 2**20
+LARGE = 4 * 2**20
 _PAGE = 4096
 _MADV_HUGEPAGE = 14
 
@@ -29,7 +29,7 @@ def block(size: Sequence[int], dtype: torch.dtype, device: Any) -> Tensor:
     """A tensor for results to be written into, on large pages if it is large and the system has them."""
     tensor = torch.empty(tuple(size), dtype=dtype, device=device)
     length = tensor.numel() * tensor.element_size()
-    if _madvise is not None and tensor.device.type == "cpu" and length >= 2 * _LARGE:
+    if _madvise is not None and tensor.device.type == "cpu" and length >= LARGE:
         start = -(-tensor.data_ptr() // _PAGE) * _PAGE
         whole = (tensor.data_ptr() + length - start) // _PAGE * _PAGE
         _madvise(ctypes.c_void_p(start), ctypes.c_size_t(whole), _MADV_HUGEPAGE)  # advice: refusing it is no error

@@ -1,6 +1,6 @@
 """What runs: for each loop of a step one program, in C where there is a kernel for it, else on torch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,7 +56,7 @@ class Programs:
     @cached_property
     def forward_kept(self) -> Program | NativeProgram:
         """Runs the loop and keeps what the gradient needs."""
-        return self._program(self.compiled.training_stages)
+        return self._program(self.compiled.training_stages, self.compiled.kept_names)
 
     def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
         """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
@@ -64,12 +64,12 @@ class Programs:
             self._backward[wanted] = self._program(self.compiled.backward_stages(wanted))
         return self._backward[wanted]
 
-    def _program(self, stages: Stages) -> Program | NativeProgram:
+    def _program(self, stages: Stages, kept: Collection[str] = ()) -> Program | NativeProgram:
         """A kernel where one is asked for and there is a loop left to run."""
         if self.backend.schedule is None or stages.inside is None:
             return Program(stages)
         try:
-            return NativeProgram(stages, self.backend.schedule)
+            return NativeProgram(stages, self.backend.schedule, kept)
         except (TraceError, SetupError) as error:
             if self.backend.strict:
                 raise

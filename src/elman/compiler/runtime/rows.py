@@ -7,10 +7,29 @@ Packed, an ended row costs nothing anywhere: not in the loop, and not in the pro
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Rows in blocks, each for one thread at a time.
+
+    Attributes:
+        most: rows of the largest block.
+        workers: threads.
+        fields: what a kernel is told of it, by name.
+        alive: what the addresses among the fields point to.
+    """
+
+    most: int
+    workers: int
+    fields: tuple[tuple[str, int], ...]
+    alive: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,21 +48,26 @@ class Rows:
     ends: Tensor | None = None
     index: Tensor | None = None
 
-    @property
+    @cached_property
     def batch(self) -> int:
         """B."""
         return len(self.order)
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """T."""
         return len(self.at)
 
-    def position(self, step: int) -> int:
-        """Where a step begins, in rows; the end of all where it is the last and one more."""
-        if step < self.steps:
-            return int(self.at[step])
+    @cached_property
+    def total(self) -> int:
+        """Rows of all steps."""
         return self.steps * self.batch if self.index is None else len(self.index)
+
+    def position(self, step: int) -> int:
+        """Where a step begins, in rows; the end of all for T."""
+        if self.index is None:
+            return step * self.batch
+        return int(self.at[step]) if step < self.steps else self.total
 
     def live(self) -> Tensor:
         """[T, B], True while a row lasts."""
@@ -51,7 +75,33 @@ class Rows:
         live = torch.zeros(self.steps * self.batch, dtype=torch.bool)
         return live.index_fill_(0, self.index, True).view(self.steps, self.batch)
 
+    def frame(self, threads: int, most: int) -> Frame:
+        """Blocks of nearly equal work and no more than `most` rows, as many as there are threads or a multiple."""
+        if (threads, most) not in self._frames:
+            self._frames[threads, most] = self._cut(threads, most)
+        return self._frames[threads, most]
 
+    @cached_property
+    def _frames(self) -> dict[tuple[int, int], Frame]:
+        return {}
+
+    def _cut(self, threads: int, most: int) -> Frame:
+        count = -(-self.batch // most)
+        count = max(1, min(self.batch, -(-count // threads) * threads))
+        places = torch.arange(self.batch)
+        bounds = [self.batch * number // count for number in range(count + 1)]
+        if self.ends is not None:  # long and short rows in each block
+            parts = [places[number::count] for number in range(count)]
+            bounds, places = [0, *accumulate(len(part) for part in parts)], torch.cat(parts)
+        alive = {"order": places, "row": self.order[places], "bounds": torch.tensor(bounds)}
+        if self.ends is not None:
+            alive["ends"] = self.ends[places]
+        numbers = {"blocks": count, "workers": min(threads, count), "packed": int(self.index is not None)}
+        fields = (*((name, tensor.data_ptr()) for name, tensor in alive.items()), *numbers.items())
+        return Frame(-(-self.batch // count), numbers["workers"], fields, tuple(alive.values()))
+
+
+@lru_cache(maxsize=16)
 def all_rows(steps: int, batch: int) -> Rows:
     """Every row at every step."""
     return Rows(torch.arange(batch), torch.arange(0, steps * batch, batch))
