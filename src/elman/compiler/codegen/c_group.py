@@ -41,9 +41,9 @@ def bundles(group: Group, layout: Layout, schedule: Schedule, name: str) -> tupl
         product = layout.products[piece.product]
         by_x.setdefault((product.x, product.x_along, product.outer), []).append(piece)
     parts = [
-        tuple(pieces[start : start + schedule.most_gates])
+        tuple(pieces[start : start + schedule.gates])
         for pieces in by_x.values()
-        for start in range(0, len(pieces), schedule.most_gates)
+        for start in range(0, len(pieces), schedule.gates)
     ]
     if not parts:
         return ()
@@ -72,6 +72,7 @@ class GroupText:
         self.outer = features[:-1]
         self.units = 1 if self.vector_axis is None else int(group.shape[self.vector_axis])
         self._names: dict[Node, str] = {}
+        self._streams: dict[str, int] = {}
 
     # text
 
@@ -85,7 +86,7 @@ class GroupText:
         sums = "".join(f", const vec *z{number}" for number in range(len(self.bundles)))
         lines = [f"INLINE void {self.name}_units(const Call *c, const Rows *w, long r{axes}, long u, int m{sums}) {{"]
         lines += ["  const long p = w->at + w->order[r]; (void)p; (void)c;"]
-        self._names = {}
+        self._names, self._streams = {}, {}
         body: list[str] = []
         for number, bundle in enumerate(self.bundles):
             for place, piece in enumerate(bundle.pieces):
@@ -134,6 +135,7 @@ class GroupText:
             "  for (long i = 0; i < tiles; i++) {",
             "    const long r = n * i / tiles, size = n * (i + 1) / tiles - r;",
         ]
+        lines += self._fetches(vectors)
         for number, bundle in enumerate(self.bundles):
             product = self.layout.products[bundle.pieces[0].product]
             seen, _ = self.layout.rows[product.x, product.x_along]
@@ -147,6 +149,23 @@ class GroupText:
                 lines.append(f"      case {size}: {call}; break;")
             lines.append("    }")
         return [*lines, f"    for (long q = 0; q < size; q++) {{{self._finish(vectors)}", "    }", "  }", "}"]
+
+    def _fetches(self, vectors: int) -> list[str]:
+        """Asks for the lines of memory that the rows of a tile will read and write, while their products are made.
+
+        Row after row at the same unit is an order that no processor foresees.
+        """
+        step = vectors * self.lanes * (8 if self.double else 4)
+        if not self._streams:
+            return []
+        lines = [
+            f"    {f'if (b % {64 // step} == 0) ' if step < 64 else ''}for (long q = 0; q < size; q++) {{",
+            f"      const long p = w->at + w->order[r + q], u = b * {vectors} * LANES; (void)p;",
+        ]
+        for place, write in self._streams.items():
+            at = place.replace("[r]", "[r + q]")
+            lines += [f"      __builtin_prefetch({at} + {line // (8 if self.double else 4)}, {write}, 3);" for line in range(0, step, 64)]
+        return [*lines, "    }"]
 
     def _formula(self, bundle: Bundle) -> str:
         """What a bundle computes, for the reader."""
@@ -193,6 +212,8 @@ class GroupText:
 
     def _load(self, seen: View, boolean: bool) -> str:
         place, stride = self._address(seen, "r", "u"), self._stride(seen)
+        if stride == 1 and seen.memory.kind == "sequence":
+            self._streams[place] = 0
         if boolean:
             return f"v_mask_set(*({place}))" if stride == 0 else f"v_mask_strided({place}, {stride}, m)"
         return (
@@ -207,11 +228,13 @@ class GroupText:
         place, stride = self._address(store.to, "r", "u"), self._stride(store.to) or 1
         node = store.node
         value = self._zero(store.to) if node is None else self._operand(node, body)
+        if stride == 1 and store.to.memory.kind == "result":
+            self._streams[place] = 1
         if store.to.memory.boolean:
             text = f"v_mask_store_strided({place}, {stride}, {value}, m)"
         else:
             text = f"put({place}, {value}, m)" if stride == 1 else f"v_store_strided({place}, {stride}, {value}, m)"
-        return f"  if (c->{store.to.memory.name}) {text};" if store.to.memory.kind == "result" else f"  {text};"
+        return f"  {text};"
 
     def _zero(self, to: View) -> str:
         return "v_mask_set(0)" if to.memory.boolean else "v_set(0)"
