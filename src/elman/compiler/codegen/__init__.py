@@ -1,8 +1,9 @@
 """Loop + schedule -> text: C for the processor."""
 
 from .c import Kernel, together
+from .layout import light
 from .places import Memory
 from .schedule import Schedule
 from .target import TARGETS, Target
 
-__all__ = ["TARGETS", "Kernel", "Memory", "Schedule", "Target", "together"]
+__all__ = ["TARGETS", "Kernel", "Memory", "Schedule", "Target", "light", "together"]

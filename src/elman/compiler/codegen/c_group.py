@@ -164,7 +164,10 @@ class GroupText:
         ]
         for place, write in self._streams.items():
             at = place.replace("[r]", "[r + q]")
-            lines += [f"      __builtin_prefetch({at} + {line // (8 if self.double else 4)}, {write}, 3);" for line in range(0, step, 64)]
+            lines += [
+                f"      __builtin_prefetch({at} + {line // (8 if self.double else 4)}, {write}, 3);"
+                for line in range(0, step, 64)
+            ]
         return [*lines, "    }"]
 
     def _formula(self, bundle: Bundle) -> str:

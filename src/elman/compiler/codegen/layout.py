@@ -304,6 +304,16 @@ class Layout:
         return memory
 
 
+def light(node: Node) -> bool:
+    """Whether a kernel does an operation beside what it reads and writes anyway.
+
+    A product with its bias is left to the vendor's product over all steps.
+    """
+    if node.op == "add" and any(source.op == "einsum" for source in node.inputs):
+        return False
+    return node.op == "concat" or node.op in MOVES or (OPS[node.op].pointwise and node.op != "const")
+
+
 def _bool(node: Node) -> bool:
     return node.dtype == "bool"
 

@@ -40,7 +40,7 @@ def _may_sink(cut: Node, readers: Collection[Node], roots: Collection[Node]) -> 
     axis = cut.value[0]
     if any(node.op != "slice" or node.value[0] != axis for node in readers):
         return False
-    ends = sorted(node.value[1:] for node in readers)
+    ends: list[tuple[int, int]] = sorted(node.value[1:] for node in readers)
     return all(one[1] <= other[0] for one, other in pairwise(ends))
 
 

@@ -1,6 +1,6 @@
 """A step bound to a call: the loop, its gradient, and what is hoisted out of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,8 @@ from elman.compiler.trace import Traced
 from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
 
 from .program import Program, Tensors
+
+Light = Callable[[Node], bool] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +53,28 @@ class Compiled:
     @cached_property
     def stages(self) -> Stages:
         """The loop, hoisted; nothing is kept for a gradient."""
-        return hoist(self.loop)
+        return self.hoisted()
 
     @cached_property
     def training_stages(self) -> Stages:
         """The loop, hoisted; what the gradient needs is kept."""
-        return hoist(self.loop, {name: node for name, node in self.gradient.kept.items() if not self._is_input(node)})
+        return self.hoisted_kept()
 
     @cached_property
     def gradient_stages(self) -> Stages:
         """The loop of the gradient, hoisted."""
-        return hoist(self.gradient.loop, finish=self.gradient.finish)
+        return self.gradient_hoisted(frozenset(self.inputs))
 
-    def backward_stages(self, wanted: frozenset[str]) -> Stages:
+    def hoisted(self, light: Light = None) -> Stages:
+        """The loop, hoisted as far as it pays: operations that are `light` inside may stay there."""
+        return hoist(self.loop, light=light)
+
+    def hoisted_kept(self, light: Light = None) -> Stages:
+        """The loop, hoisted; what the gradient needs is kept."""
+        keep = {name: node for name, node in self.gradient.kept.items() if not self._is_input(node)}
+        return hoist(self.loop, keep, light=light)
+
+    def gradient_hoisted(self, wanted: frozenset[str], light: Light = None) -> Stages:
         """The loop of the gradient, as far as the cotangents of the named inputs need it, hoisted."""
         finish = {name: node for name, node in self.gradient.finish.items() if name in wanted}
         read = {str(node.value) for node in topological(finish.values()) if node.op == "input"}
@@ -72,7 +83,7 @@ class Compiled:
             each={name: node for name, node in self.gradient.loop.each.items() if name.removeprefix("d ") in wanted},
             total={name: node for name, node in self.gradient.loop.total.items() if name in read},
         )
-        return hoist(loop, finish=finish)
+        return hoist(loop, finish=finish, light=light)
 
     @cached_property
     def with_live(self) -> "Compiled":

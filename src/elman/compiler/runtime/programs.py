@@ -1,13 +1,13 @@
 """What runs: for each loop of a step one program, in C where there is a kernel for it, else on torch."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor
 
-from elman.compiler.codegen import Schedule
+from elman.compiler.codegen import Schedule, light
 from elman.compiler.unfold import Stages
 from elman.errors import SetupError, TraceError
 
@@ -51,30 +51,31 @@ class Programs:
     @cached_property
     def forward(self) -> Program | NativeProgram:
         """Runs the loop."""
-        return self._program(self.compiled.stages)
+        return self._program(self.compiled.hoisted)
 
     @cached_property
     def forward_kept(self) -> Program | NativeProgram:
         """Runs the loop and keeps what the gradient needs."""
-        return self._program(self.compiled.training_stages, self.compiled.kept_names)
+        return self._program(self.compiled.hoisted_kept, self.compiled.kept_names)
 
     def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
         """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
         if wanted not in self._backward:
-            self._backward[wanted] = self._program(self.compiled.backward_stages(wanted))
+            self._backward[wanted] = self._program(partial(self.compiled.gradient_hoisted, wanted))
         return self._backward[wanted]
 
-    def _program(self, stages: Stages, kept: Collection[str] = ()) -> Program | NativeProgram:
+    def _program(self, hoisted: Callable[..., Stages], kept: Collection[str] = ()) -> Program | NativeProgram:
         """A kernel where one is asked for and there is a loop left to run."""
-        if self.backend.schedule is None or stages.inside is None:
-            return Program(stages)
+        schedule = self.backend.schedule
+        if schedule is None or not self.compiled.loop.carries:
+            return Program(hoisted())
         try:
-            return NativeProgram(stages, self.backend.schedule, kept)
+            return NativeProgram(hoisted(light=light), schedule, kept)
         except (TraceError, SetupError) as error:
             if self.backend.strict:
                 raise
             self.refused = str(error)
-            return Program(stages)
+            return Program(hoisted())
 
     @property
     def native(self) -> bool:

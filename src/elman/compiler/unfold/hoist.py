@@ -7,7 +7,7 @@
 The stages hand values to each other by name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from elman.axes import TIME
@@ -32,15 +32,22 @@ class Stages:
     after: Graph
 
 
-def hoist(loop: Loop, keep: Mapping[str, Node] | None = None, finish: Mapping[str, Node] | None = None) -> Stages:
+def hoist(
+    loop: Loop,
+    keep: Mapping[str, Node] | None = None,
+    finish: Mapping[str, Node] | None = None,
+    light: Callable[[Node], bool] | None = None,
+) -> Stages:
     """Split a loop.
 
     Args:
         loop: what to split.
         keep: further nodes of the body that are wanted at every step (or once, if they are the same at all steps).
         finish: graphs over the sums over t, whose inputs are named after them.
+        light: operations that a step does at no cost beside what it reads and writes anyway; they stay in the loop
+            where that spares the stages before and after a pass over all steps. None for none.
     """
-    cut = _Cut(loop, {**loop.each, **(keep or {})})
+    cut = _Cut(loop, {**loop.each, **(keep or {})}, light or _none)
     after = cut.after(finish or {})
     inside = cut.inside() if loop.carries else None
     return Stages(cut.before(), inside, after)
@@ -54,12 +61,14 @@ class _Cut:
         waiting: those of them that the next step waits for.
     """
 
-    def __init__(self, loop: Loop, each: dict[str, Node]) -> None:
+    def __init__(self, loop: Loop, each: dict[str, Node], light: Callable[[Node], bool]) -> None:
         self.loop, self.each = loop, each
         nodes = topological([*loop.roots, *each.values()])
         entering = [carry.entering for carry in loop.carries]
         self.carried = depending_on(entering, nodes) if entering else set()
         self.waiting = set(topological([c.leaving for c in loop.carries])) & self.carried | set(entering)
+        self.waiting |= self._stay_behind(nodes, light)
+        self.pulled = self._stay_ahead(nodes, light)
         self.early, self.late = Lift(Builder()), Lift(Builder())
         self.inputs: dict[str, Node] = {}
         self.handed: dict[str, Node] = {}
@@ -67,8 +76,36 @@ class _Cut:
         self._names: dict[Node, str] = {}
         self.parts = self._parts(nodes)
         for node in nodes:
-            if node not in self.carried:
+            if node not in self.carried and node not in self.pulled:
                 self._lift_early(node)
+
+    def _stay_behind(self, nodes: Sequence[Node], light: Callable[[Node], bool]) -> set[Node]:
+        """Light nodes that no later step waits for, and that read nothing but what is inside anyway.
+
+        What is only summed over t is left to the stage after, which sums without writing it down.
+        """
+        kept: set[Node] = set()
+        summed = set(self.loop.total.values())
+        for node in nodes:
+            inside = all(i in self.waiting or i in kept or i not in self.carried for i in node.inputs)
+            if node in self.carried and node not in self.waiting and node not in summed and inside and light(node):
+                kept.add(node)
+        return kept
+
+    def _stay_ahead(self, nodes: Sequence[Node], light: Callable[[Node], bool]) -> set[Node]:
+        """Light nodes that need no carry, but that nothing else than the loop reads."""
+        readers: dict[Node, list[Node]] = {}
+        for node in nodes:
+            for source in node.inputs:
+                readers.setdefault(source, []).append(node)
+        sequences = depending_on(self.loop.sequences, nodes) - self.carried
+        wanted = {*self.each.values(), *self.loop.total.values()}
+        pulled: set[Node] = set()
+        for node in reversed(nodes):
+            read = all(reader in self.waiting or reader in pulled for reader in readers.get(node, []))
+            if node in sequences and node.inputs and node not in wanted and read and light(node):
+                pulled.add(node)
+        return pulled
 
     def _lift_early(self, node: Node) -> None:
         if node.op == "input":
@@ -176,8 +213,8 @@ class _Cut:
     def inside(self) -> Loop:
         """The loop that is left, over inputs that the stage before hands over."""
         build = Builder()
-        body = topological([c.leaving for c in self.loop.carries], stop=self.early.made)
-        ready = [n for n in body if n not in self.carried and n.op != "const"]
+        body = topological([*(c.leaving for c in self.loop.carries), *self.kept], stop=self.early.made)
+        ready = [n for n in body if n in self.early.made and n.op != "const"]
         standing = {n: build.input(self._hand_over(n), n.shape, n.dtype) for n in ready}
         return Loop(
             sequences=tuple(s for n, s in standing.items() if n in self.early.timed),
@@ -191,3 +228,7 @@ class _Cut:
         """What needs no carry, for all t at once."""
         used = topological(self.handed.values())
         return verify(Graph(tuple(i for i in self.inputs.values() if i in used), dict(self.handed)))
+
+
+def _none(node: Node) -> bool:
+    return False
