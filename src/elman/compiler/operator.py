@@ -64,7 +64,7 @@ def _unroll(
     results, ends = programs.run(program, named, tuple(states), steps, batch)
     by_number = dict(zip(compiled.carried, ends, strict=True))
     last = [by_number.get(number, states[number]) for number in range(len(states))]
-    kept = [results[name] for name in compiled.kept_names] if train else []
+    kept = [programs.kept(results)[name] for name in compiled.kept_names] if train else []
     return _apart([results["y"], *last, *kept])
 
 

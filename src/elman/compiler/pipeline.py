@@ -23,7 +23,7 @@ from elman.errors import ArgumentError, TraceError
 from .cache import compile_step, known_of, parameters_of
 from .operator import unroll_as_operator
 from .plan import note
-from .runtime.autograd import Unrolled
+from .runtime.autograd import Unrolled, plain_precision
 from .runtime.backend import choose
 from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
@@ -68,7 +68,7 @@ def unroll(
     if transformed():
         note(cell, None, "torch.func or forward-mode differentiation looks at every operation")
         return _step_by_step(cell, given, states, emit, parameters)
-    with plain_precision(states, given):
+    with _plain_precision(states, given):
         given, states = in_precision(used, given, states)
         try:
             if emit is not None:
@@ -124,6 +124,8 @@ def _ends(compiled: Compiled, given: Sequences, states: States, outputs: Any) ->
     """What is given out, and the states at each row's own end, in order."""
     names = tuple(compiled.loop.each)
     each = dict(zip(names, outputs, strict=False))
+    if len(compiled.carried) == len(states):
+        return each["y"], tuple(outputs[len(names) :])
     carried = dict(zip(compiled.carried, outputs[len(names) :], strict=True))
     ends = []
     for number, (state, node) in enumerate(zip(states, compiled.step.states, strict=True)):
@@ -140,18 +142,18 @@ def _last(sequence: Tensor, first: Tensor, live: Tensor | None) -> Tensor:
     return torch.where(lengths == 0, first, last)
 
 
-def plain_precision(states: States, given: Sequences) -> Any:
-    """Under autocast a layer computes in the dtype of its parameters, as it was read; this turns autocast off."""
+def _plain_precision(states: States, given: Sequences) -> Any:
+    """What turns autocast off on the device of a call; see `plain_precision`."""
     some = next((t for t in (*states, given.x, given.fed) if t is not None), None)
-    if some is None or not torch.is_autocast_enabled(some.device.type):
-        return contextlib.nullcontext()
-    return torch.autocast(some.device.type, enabled=False)
+    return contextlib.nullcontext() if some is None else plain_precision(some.device.type)
 
 
 def in_precision(parameters: Mapping[str, Tensor], given: Sequences, states: States) -> tuple[Sequences, States]:
     """Inputs that autocast made in a layer before, in the dtype of the parameters; nothing else is converted."""
-    dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), None)
     halves = (torch.bfloat16, torch.float16)
+    if not any(t is not None and t.dtype in halves for t in (given.x, given.fed, *states)):
+        return given, states
+    dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), None)
 
     def own(tensor: Any) -> Any:
         return tensor.to(dtype) if tensor is not None and dtype is not None and tensor.dtype in halves else tensor

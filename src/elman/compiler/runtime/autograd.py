@@ -1,5 +1,7 @@
 """Programs as one differentiable function of torch."""
 
+import contextlib
+import itertools
 from typing import Any
 
 import torch
@@ -42,28 +44,48 @@ class Unrolled(torch.autograd.Function):
         """
         given, states = split(names, tensors)
         results, ends = programs.run(programs.forward_kept, given, states, steps, batch, rows)
-        kept = [results.pop(name) for name in programs.compiled.kept_names]
+        outputs = [results.pop(name) for name in programs.compiled.loop.each]
+        kept = tuple(results.values())
         ctx.programs, ctx.names, ctx.steps, ctx.batch, ctx.rows = programs, names, steps, batch, rows
-        ctx.inputs = len(tensors)
+        ctx.kept = tuple(results)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
-        return apart((*results.values(), *ends), (*tensors, *kept))
+        return apart((*outputs, *ends), (*tensors, *kept))
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
         """Run the loop of the gradient."""
         saved = ctx.saved_tensors  # asked for once: hooks may fetch them from elsewhere each time
-        inputs, kept = saved[: ctx.inputs], saved[ctx.inputs :]
-        wanted = ctx.needs_input_grad[5:]
-        with torch.autocast(inputs[0].device.type, enabled=False):
+        count = len(saved) - len(ctx.kept)
+        inputs, kept = saved[:count], dict(zip(ctx.kept, saved[count:], strict=True))
+        wanted = ctx.needs_input_grad[_FIRST:]
+        with plain_precision(inputs[0].device.type):
             if torch.is_grad_enabled() or any(_is_batched(g) for g in cotangents):
-                return (None,) * 5 + tuple(_twice(ctx, inputs, cotangents, wanted))
-            named = frozenset(name for name, w in zip(ctx.names, wanted, strict=False) if w)
-            by_name = dict(zip(ctx.programs.compiled.kept_names, kept, strict=True))
+                return (*_NONE, *_twice(ctx, inputs, cotangents, wanted))
+            programs: Programs = ctx.programs
             gradients = gradient(
-                ctx.programs, ctx.names, inputs, by_name, cotangents, ctx.steps, ctx.batch, named, ctx.rows
+                programs,
+                ctx.names,
+                inputs,
+                programs.kept(kept),
+                cotangents,
+                ctx.steps,
+                ctx.batch,
+                frozenset(itertools.compress(ctx.names, wanted)),
+                ctx.rows,
             )
-        return (None,) * 5 + tuple(g if w else None for g, w in zip(gradients, wanted, strict=True))
+        return (*_NONE, *(g if w else None for g, w in zip(gradients, wanted, strict=True)))
+
+
+_FIRST = 5  # arguments of `forward` before the tensors
+_NONE = (None,) * _FIRST
+
+
+def plain_precision(device: str) -> Any:
+    """Under autocast a layer computes in the dtype of its parameters, as it was read; this turns autocast off."""
+    if not torch.is_autocast_enabled(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def _is_batched(g: Tensor | None) -> bool:
@@ -94,18 +116,18 @@ def gradient(
     if compiled.binding.reset:
         firsts = programs.firsts(states)
         given, wanted = {**given, **firsts}, wanted | set(firsts)
-    device = inputs[0].device
-    each = [(name, node) for name, node in compiled.loop.each.items()]
-    coming: Tensors = {}
-    for (name, node), g in zip(each, cotangents, strict=False):
-        size = (steps, *numbers(node.shape, steps, batch))
-        coming[f"d {name}"] = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device) if g is None else g
+    device, each = inputs[0].device, compiled.loop.each
+    values = given | kept
+    for (name, node), g in zip(each.items(), cotangents, strict=False):
+        if g is None:
+            size = (steps, *numbers(node.shape, steps, batch))
+            g = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device)
+        values[f"d {name}"] = g
     entering = tuple(
         torch.zeros_like(states[number]) if g is None else g
         for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
     )
-    program, values = programs.backward(wanted), {**given, **kept, **coming}
-    back, starts = programs.start(program, values, entering, steps, batch, device, rows)
+    back, starts = programs.start(programs.backward(wanted), values, entering, steps, batch, device, rows)
     found: list[Tensor | None] = [back.get(f"d {name}") for name in names]
     by_state = dict(zip(compiled.carried, starts, strict=True))
     for number, state in enumerate(compiled.step.states):

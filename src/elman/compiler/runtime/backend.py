@@ -1,6 +1,7 @@
 """Which backend runs: C on the processor where a compiler is found, torch elsewhere; or the one that is asked for."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -62,10 +63,17 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
         raise ArgumentError(f"expected ELMAN_BACKEND among {', '.join(BACKENDS)}, got {name!r}.")
     if name == "reference":
         return Backend(None, "as asked for")
-    devices = {tensor.device.type for tensor in tensors}
-    if devices != {"cpu"}:
+    if not all(tensor.is_cpu for tensor in tensors) or not tensors:
+        devices = ", ".join(sorted({tensor.device.type for tensor in tensors})) or "no device"
         if name == "c":
-            raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {', '.join(devices)}.")
-        return Backend(None, f"on {', '.join(sorted(devices)) or 'no device'} torch runs the loop")
-    schedule = wanted.schedule or Schedule(target=host().name)
-    return Backend(schedule, f"kernels for {schedule.target}", strict=name == "c")
+            raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {devices}.")
+        return Backend(None, f"on {devices} torch runs the loop")
+    if wanted.schedule is None:
+        return _for_host(host().name, name == "c")
+    return Backend(wanted.schedule, f"kernels for {wanted.schedule.target}", strict=name == "c")
+
+
+@functools.cache
+def _for_host(target: str, strict: bool) -> Backend:
+    """Kernels for this machine; one object for all calls."""
+    return Backend(Schedule(target=target), f"kernels for {target}", strict)

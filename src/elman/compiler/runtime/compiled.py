@@ -134,11 +134,15 @@ class Compiled:
         """Sequences and invariants by the names of the graph."""
         marks = {"x": given.x, "fed": given.fed, "live": given.live, "reset": given.reset}
         tensors = {name: tensor for name, tensor in marks.items() if tensor is not None}
-        some = next(iter((*states, *tensors.values(), *parameters.values())), None)
-        device = torch.device("cpu") if some is None else some.device
-        tensors |= self.drawn(given.steps, given.batch, device, generator)
-        tensors |= {str(node.value): parameters[name] for name, node in self.traced.parameters.items()}
-        return tensors | {str(node.value): tensor.to(device) for node, tensor in self.traced.captured.items()}
+        traced = self.traced
+        if traced.draws or traced.captured:
+            some = next(iter((*states, *tensors.values(), *parameters.values())), None)
+            device = torch.device("cpu") if some is None else some.device
+            tensors |= self.drawn(given.steps, given.batch, device, generator)
+            tensors |= {str(node.value): tensor.to(device) for node, tensor in traced.captured.items()}
+        for name, node in traced.parameters.items():
+            tensors[str(node.value)] = parameters[name]
+        return tensors
 
     def drawn(self, steps: int, batch: int, device: Any, generator: torch.Generator | None) -> Tensors:
         """The random inputs of all steps."""

@@ -61,7 +61,10 @@ def prepared(compiled: Compiled, backend: Backend, given: Sequences, named: Tens
 
 def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | None) -> Programs:
     """The programs of a compiled step under a backend, built: forward, or forward and backward."""
-    programs: Programs = compiled.programs.setdefault(backend, Programs(compiled, backend))
+    programs: Programs | None = compiled.programs.get(backend)
+    if programs is None:
+        programs = compiled.programs.setdefault(backend, Programs(compiled, backend))
+    assert programs is not None
     if wanted is None:
         _ = programs.forward
     else:

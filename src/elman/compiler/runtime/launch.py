@@ -3,7 +3,10 @@
 import ctypes
 import functools
 import os
+from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,20 +43,25 @@ class Slot:
         number: of the field of its address; that of the distance of its rows comes after it.
         memory: what the kernel takes it for.
         node: what it holds.
+        real: the precision of the kernel.
     """
 
-    def __init__(self, number: int, memory: Memory, node: Node) -> None:
-        self.number, self.node, self.name = number, node, str(node.value)
+    def __init__(self, number: int, memory: Memory, node: Node, real: torch.dtype) -> None:
+        self.number, self.node, self.name, self.real = number, node, str(node.value), real
         self.size, self.by_row = memory.size, BATCH in memory.shape
         self.boolean = memory.boolean
+        self.dtype = torch.uint8 if self.boolean else real
+        self.bytes = self.size * self.dtype.itemsize
         self.axis = node.shape.index(BATCH) if BATCH in node.shape else 0
+        self.features = tuple(int(size) for size in node.shape if size != BATCH)
+        self.as_it_is = not self.axis and self.dtype is getattr(torch, node.dtype)
 
-    def read(self, given: Tensor, real: torch.dtype) -> Tensor:
+    def read(self, given: Tensor) -> Tensor:
         """A tensor as the kernel reads it, the axis of the batch first."""
         if self.boolean:
             given = given.view(torch.uint8)
-        elif given.dtype is not real:
-            given = given.to(real)
+        elif given.dtype is not self.real:
+            given = given.to(self.real)
         if self.axis:
             lead = given.dim() - len(self.node.shape)
             given = given.movedim(lead + self.axis, lead)
@@ -61,9 +69,57 @@ class Slot:
 
     def given(self, tensor: Tensor, lead: int = 0) -> Tensor:
         """A tensor of the kernel in the shape and dtype of the node."""
+        if self.as_it_is:
+            return tensor
         if self.axis:
             tensor = tensor.movedim(lead, lead + self.axis)
         return tensor.view(torch.bool) if self.boolean else tensor.to(getattr(torch, self.node.dtype))
+
+    def place(self, rows: Rows) -> tuple[int, ...]:
+        """The shape of a result at every step."""
+        lead = (rows.steps, rows.batch) if rows.index is None else (rows.total, 1)
+        return (*(lead if self.by_row else lead[:1]), *self.features)
+
+    def strided(self, tensor: Tensor) -> tuple[Tensor, int]:
+        """A sequence whose rows stand at equal distances, and the distance; copied if they do not."""
+        if tensor.is_contiguous():
+            return tensor, self.size
+        rows = 2 if self.by_row else 1
+        shape, strides = tensor.shape, tensor.stride()
+        stride = strides[rows - 1]
+        regular = rows == 1 or shape[0] == 1 or strides[0] == stride * shape[1]
+        if regular and stride >= self.size > 0 and _one_by_one(shape[rows:], strides[rows:]):
+            return tensor, stride
+        return tensor.contiguous(), self.size
+
+
+def _one_by_one(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether entries stand one after the other."""
+    step = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size != 1 and stride != step:
+            return False
+        step *= size
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What all calls on as many rows and steps have in common: numbers, and addresses that last.
+
+    Attributes:
+        fields: what the kernel is given, but for the addresses of tensors.
+        workers: threads.
+        room: bytes of memory of its own that a call needs.
+        inner: the fields of addresses within that memory, and where they begin.
+        alive: what the addresses among the fields point to.
+    """
+
+    fields: "array[int]"
+    workers: int
+    room: int
+    inner: tuple[tuple[int, int], ...]
+    alive: tuple[Any, ...]
 
 
 class Launcher:
@@ -80,31 +136,60 @@ class Launcher:
         self.kernel = kernel
         known, suffix = _TOGETHER.get(kernel.text, (None, ""))
         known = library(kernel.text, kernel.schedule.machine) if known is None else known
-        self.pack, self.run = (getattr(known, f"{name}{suffix}") for name in ("prepare", "run"))
+        self.pack, self.run = (_function(known, f"{name}{suffix}") for name in ("prepare", "run"))
         self.real = torch.float64 if kernel.double else torch.float32
-        self.field = {name: number for number, name in enumerate(kernel.fields)}
+        self.field = field = {name: number for number, name in enumerate(kernel.fields)}
         node = {memory: node for node, memory in kernel.layout.memories.items()}
         outside = {kind: [m for m in kernel.outside if m.kind == kind] for kind in ("sequence", "invariant", "result")}
-        self.sequences = [Slot(self.field[m.name], m, node[m]) for m in outside["sequence"]]
-        self.invariants = [Slot(self.field[m.name], m, node[m]) for m in outside["invariant"]]
+        self.sequences = [Slot(field[m.name], m, node[m], self.real) for m in outside["sequence"]]
+        self.invariants = [Slot(field[m.name], m, node[m], self.real) for m in outside["invariant"]]
         self.results = [
-            Slot(self.field[m.name], m, n) for m, n in zip(outside["result"], kernel.layout.results, strict=True)
+            Slot(field[m.name], m, n, self.real) for m, n in zip(outside["result"], kernel.layout.results, strict=True)
         ]
         self.carries = [
-            (self.field[f"h{number}_from"], Slot(0, kernel.layout.memories[carry.entering], carry.entering))
+            Slot(field[f"h{number}_from"], kernel.layout.memories[carry.entering], carry.entering, self.real)
             for number, carry in enumerate(kernel.loop.carries)
         ]
+        self.steps, self.first, self.at = (field[name] for name in ("steps", "first", "at"))
         self.work = sum(packed.entries for packed in kernel.packed) + 1
+        self._known = functools.lru_cache(maxsize=16)(self._form)
+
+    def form(self, rows: Rows) -> Form:
+        """What calls on these rows have in common; kept where other calls can have the same rows."""
+        threads = self.threads(rows)
+        return self._known(rows, threads) if rows.index is None else self._form(rows, threads)
 
     def threads(self, rows: Rows) -> int:
         """How many threads are worth it."""
-        return torch.get_num_threads() if self.work * rows.total > _ALONE and parallel() else 1
+        threads = min(torch.get_num_threads(), rows.batch)
+        return threads if threads > 1 and self.work * rows.total > _ALONE and parallel() else 1
 
-    def place(self, slot: Slot, rows: Rows) -> tuple[int, ...]:
-        """The shape of a result at every step."""
-        lead = (rows.steps, rows.batch) if rows.index is None else (rows.total, 1)
-        shape = tuple(int(size) for size in slot.node.shape if size != BATCH)
-        return (*(lead if slot.by_row else lead[:1]), *shape)
+    def _form(self, rows: Rows, threads: int) -> Form:
+        kernel, field = self.kernel, self.field
+        frame = rows.frame(threads, kernel.schedule.block)
+        scratch = _aligned(kernel.scratch(frame.most) + 64)
+        fields = array("q", bytes(8 * len(kernel.fields)))
+        for name, value in (*frame.fields, ("scratch_size", scratch), ("at", rows.at.data_ptr())):
+            fields[field[name]] = value
+        for slot in (*self.invariants, *self.results):
+            fields[slot.number + 1] = slot.size
+        inner, room = [(field["scratch"], 0)], scratch * frame.workers
+        for packed in kernel.packed:
+            inner.append((field[packed.name], room))
+            room += _aligned(packed.entries * self.real.itemsize)
+        return Form(fields, frame.workers, room, tuple(inner), (rows, frame))
+
+
+def _function(known: ctypes.CDLL, name: str) -> Any:
+    """A function of a kernel, which takes the address of its fields."""
+    function = getattr(known, name)
+    function.argtypes, function.restype = (ctypes.c_void_p,), None
+    return function
+
+
+def _aligned(size: int) -> int:
+    """Bytes, up to the end of a line of the cache."""
+    return -(-size // 64) * 64
 
 
 class Call:
@@ -114,37 +199,38 @@ class Call:
         launcher: the kernel.
         values: the invariants by name.
         rows: how the rows of the batch stand in memory.
+        results: the addresses of the memory for results, [T, B, ...] each.
     """
 
-    def __init__(self, launcher: Launcher, values: Mapping[str, Tensor], rows: Rows) -> None:
-        self.launcher, self.rows = launcher, rows
-        kernel, field = launcher.kernel, launcher.field
-        frame = rows.frame(launcher.threads(rows), kernel.schedule.block)
-        scratch = kernel.scratch(frame.most) + 64
-        self.alive = [torch.empty(frame.workers * scratch, dtype=torch.uint8)]  # what the kernel points to
-        self.fields = (ctypes.c_int64 * len(kernel.fields))()
-        fields = self.fields
-        for name, value in frame.fields:
-            fields[field[name]] = value
-        fields[field["scratch"]] = self.alive[0].data_ptr()
-        fields[field["scratch_size"]] = scratch
-        fields[field["parallel"]] = parallel() if frame.workers > 1 else 0
+    def __init__(self, launcher: Launcher, values: Mapping[str, Tensor], rows: Rows, results: Sequence[int]) -> None:
+        form = launcher.form(rows)
+        self.launcher, self.rows, self.form = launcher, rows, form
+        self.fields = fields = form.fields[:]
+        room = torch.empty(form.room, dtype=torch.uint8)
+        self.alive = [room]  # what the fields point to
+        start = room.data_ptr()
+        for number, offset in form.inner:
+            fields[number] = start + offset
+        if form.workers > 1:
+            fields[launcher.field["parallel"]] = parallel()
         for slot in launcher.invariants:
-            tensor = slot.read(values[slot.name], launcher.real).contiguous()
+            tensor = slot.read(values[slot.name]).contiguous()
             self.alive.append(tensor)
-            fields[slot.number], fields[slot.number + 1] = tensor.data_ptr(), slot.size
-        for packed in kernel.packed:
-            tensor = torch.empty(packed.entries, dtype=launcher.real)
-            self.alive.append(tensor)
-            fields[field[packed.name]] = tensor.data_ptr()
-        launcher.pack(fields)
+            fields[slot.number] = tensor.data_ptr()
+        for slot, address in zip(launcher.results, results, strict=True):
+            fields[slot.number] = address
+        self.shared = [
+            (slot, address)
+            for slot, address in zip(launcher.results, results, strict=True)
+            if not slot.by_row and rows.index is None
+        ]
+        launcher.pack(fields.buffer_info()[0])
 
     def run(
         self,
         sequences: Mapping[str, Tensor],
         origins: Mapping[str, int],
         states: Sequence[Tensor],
-        results: Sequence[Tensor],
         start: int,
         stop: int,
     ) -> tuple[Tensor, ...]:
@@ -154,50 +240,40 @@ class Call:
             sequences: by name.
             origins: the step at which a sequence begins, where it is not the first.
             states: what enters, [B, ...].
-            results: where results are written, [T, B, ...].
             start: the first step.
             stop: the step after the last.
 
         Returns:
             What leaves.
         """
-        launcher, fields, rows = self.launcher, self.fields, self.rows
+        launcher, fields = self.launcher, self.fields
         alive, left = [], []
         for slot in launcher.sequences:
-            tensor, stride = _strided(slot.read(sequences[slot.name], launcher.real), slot)
+            tensor, stride = slot.strided(slot.read(sequences[slot.name]))
             alive.append(tensor)
-            # The kernel counts rows from the very first step; what all rows share, unpacked, in steps of this run.
-            origin = origins.get(slot.name, 0)
-            by_row = slot.by_row or rows.index is not None
-            skipped = (rows.position(origin) if origin else 0) if by_row else origin - start
-            fields[slot.number] = tensor.data_ptr() - skipped * stride * tensor.element_size()
-            fields[slot.number + 1] = stride
-        for slot, tensor in zip(launcher.results, results, strict=True):
-            skipped = 0 if slot.by_row or rows.index is not None else -start
-            fields[slot.number] = tensor.data_ptr() - skipped * slot.size * tensor.element_size()
-            fields[slot.number + 1] = slot.size
-        for (number, slot), state in zip(launcher.carries, states, strict=True):
-            entering = slot.read(state, launcher.real).contiguous()
+            skipped = self._skipped(slot, origins.get(slot.name, 0), start) * stride * slot.dtype.itemsize
+            fields[slot.number], fields[slot.number + 1] = tensor.data_ptr() - skipped, stride
+        for slot, address in self.shared:
+            fields[slot.number] = address + start * slot.bytes
+        for slot, state in zip(launcher.carries, states, strict=True):
+            entering = slot.read(state).contiguous()
             leaving = torch.empty_like(entering)
             alive.append(entering)
-            left.append((slot, leaving))
-            fields[number], fields[number + 1] = entering.data_ptr(), leaving.data_ptr()
-        fields[launcher.field["steps"]], fields[launcher.field["first"]] = stop - start, start
-        fields[launcher.field["at"]] = rows.at.data_ptr() + 8 * start
-        launcher.run(fields)
-        return tuple(slot.given(leaving) for slot, leaving in left)
+            left.append(leaving)
+            fields[slot.number], fields[slot.number + 1] = entering.data_ptr(), leaving.data_ptr()
+        fields[launcher.steps], fields[launcher.first] = stop - start, start
+        fields[launcher.at] = self.form.fields[launcher.at] + 8 * start
+        launcher.run(fields.buffer_info()[0])
+        return tuple(slot.given(leaving) for slot, leaving in zip(launcher.carries, left, strict=True))
 
+    def _skipped(self, slot: Slot, origin: int, start: int) -> int:
+        """How many rows before its own first one a sequence is taken to begin.
 
-def _strided(tensor: Tensor, slot: Slot) -> tuple[Tensor, int]:
-    """A sequence whose rows stand at equal distances, and the distance; copied if they do not."""
-    if tensor.is_contiguous():
-        return tensor, slot.size
-    rows = 2 if slot.by_row else 1
-    stride, inner = tensor.stride(rows - 1), tensor.shape[rows:]
-    regular = rows == 1 or tensor.shape[0] == 1 or tensor.stride(0) == stride * tensor.shape[1]
-    if regular and stride >= slot.size and tensor[(0,) * rows].is_contiguous() and inner.numel():
-        return tensor, stride
-    return tensor.contiguous(), slot.size
+        The kernel counts rows from the very first step; what all rows share, unpacked, in steps of this run.
+        """
+        if slot.by_row or self.rows.index is not None:
+            return self.rows.position(origin) if origin else 0
+        return origin - start
 
 
 @functools.cache

@@ -2,23 +2,39 @@
 
 import math
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from elman.axes import TIME
 from elman.compiler.codegen import Kernel, Schedule
+from elman.compiler.graph import Graph, topological
 from elman.compiler.unfold import Stages
 
 from .launch import Call, Launcher
-from .memory import LARGE, block
+from .memory import block
 from .program import Result, Tensors
 from .python import build, render
 from .rows import Rows, all_rows
 
 _CHUNK = 2**21  # bytes that the stage before makes at a time, so that they are read from a cache
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """Results of one shape that only the gradient will read: they lie side by side in one block of memory.
+
+    Attributes:
+        name: of the block among the results.
+        places: of the results in the kernel, in the order of the block.
+        names: of the results, each with its place; one may have several.
+    """
+
+    name: str
+    places: tuple[int, ...]
+    names: tuple[tuple[str, int], ...]
 
 
 class NativeProgram:
@@ -27,7 +43,7 @@ class NativeProgram:
     Args:
         stages: what to run; with an inside.
         schedule: how the inside is cut up.
-        kept: results that only the gradient will read: they may lie in one piece of memory.
+        kept: results that only the gradient will read: see `kept`.
 
     Raises:
         TraceError: a dtype or a shape that no kernel takes.
@@ -37,79 +53,120 @@ class NativeProgram:
     def __init__(self, stages: Stages, schedule: Schedule, kept: Collection[str] = ()) -> None:
         assert stages.inside is not None
         self.stages = stages
-        loop = stages.inside
         out, inner = _passed(stages, lambda name: name not in kept), _passed(stages, lambda name: name in kept)
         self._twice = {name: each for name, each in out.items() if each in inner.values()}
-        self._own = {each for name, each in out.items() if name not in self._twice}
-        self.kernel = Kernel(loop, schedule, tuple(self._twice.values()))
+        self.kernel = Kernel(stages.inside, schedule, tuple(self._twice.values()))
         self.launcher = Launcher(self.kernel)
+        self._place_of = _places(self.kernel)
+        own = {self._place_of[each] for name, each in out.items() if name not in self._twice}
+        self._shelved = {name: self._place_of[each] for name, each in inner.items() if self._place_of[each] not in own}
+        self._after = _without(stages.after, self._shelved)
         self.text = {
             "before": render("before", stages.before),
             "inside": self.kernel.text,
-            "after": render("after", stages.after),
+            "after": render("after", self._after),
         }
         self._run = {name: build(name, self.text[name]) for name in ("before", "after")}
+        self._inputs = [(str(node.value), node.shape[:1] == (TIME,)) for node in stages.before.inputs]
+        self._reads = tuple(str(node.value) for node in self._after.inputs)
 
     def __call__(
         self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any, rows: Rows | None = None
     ) -> Result:
-        """Run all steps; see Program. With packed rows, T is the number of all rows of all steps, and B is 1."""
+        """Run all steps; see Program. With packed rows, T is the number of all rows of all steps, and B is 1.
+
+        What only the gradient will read comes in blocks, see `kept`.
+        """
         rows = all_rows(steps, batch) if rows is None else rows
-        results = self._places(rows)
+        found, blocks, addresses = self._room(rows)
         values, call = dict(given), None
         for start, stop in self._chunks(rows):
-            span = (start, stop) if rows.index is None else (rows.position(start), rows.position(stop))
-            made = self._before(given, *span, batch, device)
+            made = self._before(given, start, stop, rows, batch, device)
             values.update(made)
-            call = Call(self.launcher, values, rows) if call is None else call
-            states = call.run(values, dict.fromkeys(made, start), states, results, start, stop)
-        found = [slot.given(tensor, 1) for slot, tensor in zip(self.launcher.results, results, strict=True)]
-        return self._after(values, found, steps, batch, device), states
+            call = Call(self.launcher, values, rows, addresses) if call is None else call
+            states = call.run(values, dict.fromkeys(made, start) if start else {}, states, start, stop)
+        found = {place: self.launcher.results[place].given(made, 1) for place, made in found.items()}
+        values.update((name, found[place]) for name, place in self._read_results.items())
+        after = self._run["after"](steps, batch, device, *(values[name] for name in self._reads))
+        results = dict(zip(self._after.outputs, after, strict=True))
+        for place, name in enumerate(self._twice, len(self.launcher.results) - len(self._twice)):
+            results[name] = found[place]
+        results.update(blocks)
+        return results, states
 
-    def _places(self, rows: Rows) -> list[Tensor]:
-        """Memory for what is wanted at every step; what only the gradient will read lies in one block if it is large."""
-        launcher = self.launcher
-        shapes = [launcher.place(slot, rows) for slot in launcher.results]
-        dtypes = [torch.uint8 if slot.boolean else launcher.real for slot in launcher.results]
-        inner = [number for number in self._inner if not launcher.results[number].boolean]
-        sizes = [math.prod(shapes[number]) for number in inner]
-        if sum(sizes) * launcher.real.itemsize < LARGE:
-            return [torch.empty(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
-        parts = dict(zip(inner, block((sum(sizes),), launcher.real, "cpu").split(sizes), strict=True))
-        return [
-            parts[n].view(shape) if n in parts else block(shape, dtype, "cpu")
-            for n, (shape, dtype) in enumerate(zip(shapes, dtypes, strict=True))
-        ]
+    def kept(self, results: Tensors) -> Tensors:
+        """Results by name, those that came in blocks, too.
+
+        A block is one tensor to make, to save and to give back: with views of it, or a tensor for each of its
+        results, a step of an LSTM takes 20 us more.
+        """
+        found = dict(results)
+        for shelf in self._shelves:
+            parts = dict(zip(shelf.places, found.pop(shelf.name).unbind(0), strict=True))
+            for name, place in shelf.names:
+                found[name] = self.launcher.results[place].given(parts[place], 1)
+        return found
+
+    def _room(self, rows: Rows) -> tuple[dict[int, Tensor], Tensors, list[int]]:
+        """Memory for what is wanted at every step.
+
+        Returns:
+            The results by place, where they are given out or read by the stage after, as the kernel writes them; the
+            blocks by name; the address of each result.
+        """
+        found, blocks, slots = {}, {}, self.launcher.results
+        addresses = [0] * len(slots)
+        for shelf in self._shelves:
+            slot = slots[shelf.places[0]]
+            made = block((len(shelf.places), *slot.place(rows)), slot.dtype, "cpu")
+            first, step = made.data_ptr(), made.nbytes // len(shelf.places)
+            for number, place in enumerate(shelf.places):
+                addresses[place] = first + number * step
+                if place in self._read_results.values():
+                    found[place] = made[number]
+            blocks[shelf.name] = made
+        for place in self._alone:
+            made = block(slots[place].place(rows), slots[place].dtype, "cpu")
+            addresses[place], found[place] = made.data_ptr(), made
+        return found, blocks, addresses
 
     @cached_property
-    def _place_of(self) -> dict[str, int]:
-        """The place of each result of the loop, by name."""
-        written = {node: number for number, node in reversed(list(enumerate(self.kernel.layout.results)))}
-        return {name: written[node] for name, node in self.kernel.layout.loop.each.items()}
+    def _shelves(self) -> tuple[Shelf, ...]:
+        """The blocks, one for each shape."""
+        alike: dict[Any, dict[str, int]] = {}
+        for name, place in self._shelved.items():
+            slot = self.launcher.results[place]
+            alike.setdefault((slot.by_row, slot.features, slot.dtype), {})[name] = place
+        return tuple(
+            Shelf(f"block {number}", tuple(dict.fromkeys(some.values())), tuple(some.items()))
+            for number, some in enumerate(alike.values())
+        )
 
     @cached_property
-    def _inner(self) -> list[int]:
-        """Places of results that are not given out."""
-        own = {self._place_of[name] for name in self._own}
-        count = len(self.kernel.layout.results)
-        return [number for number in range(count - len(self._twice)) if number not in own]
+    def _alone(self) -> tuple[int, ...]:
+        """Places of results that are tensors of their own."""
+        shelved = set(self._shelved.values())
+        return tuple(place for place in range(len(self.launcher.results)) if place not in shelved)
 
-    def _after(self, values: Tensors, found: list[Tensor], steps: int, batch: int, device: Any) -> Tensors:
-        """What the stage after makes of the results of the loop."""
-        values |= {name: found[number] for name, number in self._place_of.items()}
-        after = self.stages.after
-        made = self._run["after"](steps, batch, device, *(values[str(i.value)] for i in after.inputs))
-        second = found[len(found) - len(self._twice) :]
-        return {**dict(zip(after.outputs, made, strict=True)), **dict(zip(self._twice, second, strict=True))}
+    @cached_property
+    def _read_results(self) -> dict[str, int]:
+        """The results of the loop that the stage after reads, each with its place."""
+        return {name: self._place_of[name] for name in self._reads if name in self._place_of}
 
-    def _before(self, given: Tensors, start: int, stop: int, batch: int, device: Any) -> Tensors:
+    def _before(self, given: Tensors, start: int, stop: int, rows: Rows, batch: int, device: Any) -> Tensors:
         """What the stage before hands over, for some steps."""
-        inputs = []
-        for node in self.stages.before.inputs:
-            tensor = given[str(node.value)]
-            inputs.append(tensor.narrow(0, start, stop - start) if node.shape[:1] == (TIME,) else tensor)
-        made = self._run["before"](stop - start, batch, device, *inputs)
-        return dict(zip(self.stages.before.outputs, made, strict=True))
+        outputs = self.stages.before.outputs
+        if not outputs:
+            return {}
+        inputs = [given[name] for name, _ in self._inputs]
+        if rows.index is not None:
+            start, stop = rows.position(start), rows.position(stop)
+        if (start, stop) != (0, rows.total if rows.index is not None else rows.steps):
+            inputs = [
+                tensor.narrow(0, start, stop - start) if timed else tensor
+                for tensor, (_, timed) in zip(inputs, self._inputs, strict=True)
+            ]
+        return dict(zip(outputs, self._run["before"](stop - start, batch, device, *inputs), strict=True))
 
     def _chunks(self, rows: Rows) -> list[tuple[int, int]]:
         """Runs of steps for which the stage before is computed at a time."""
@@ -138,3 +195,24 @@ def _passed(stages: Stages, which: Callable[[str], bool]) -> dict[str, str]:
         for name, node in stages.after.outputs.items()
         if which(name) and node.op == "input" and str(node.value) in stages.inside.each
     }
+
+
+def _places(kernel: Kernel) -> dict[str, int]:
+    """The place of each result of the loop among those of the kernel, by name."""
+    written = {node: place for place, node in reversed(list(enumerate(kernel.layout.results)))}
+    return {name: written[node] for name, node in kernel.layout.loop.each.items()}
+
+
+def _without(graph: Graph, names: Collection[str]) -> Graph:
+    """A graph without some of its outputs."""
+    outputs = {name: node for name, node in graph.outputs.items() if name not in names}
+    used = topological(outputs.values())
+    return Graph(tuple(node for node in graph.inputs if node in used), outputs)
+
+
+def kernel_of(stages: Stages, schedule: Schedule, kept: Collection[str] = ()) -> Kernel:
+    """The inside of a hoisted loop as C, as NativeProgram runs it: text alone, nothing is built."""
+    assert stages.inside is not None
+    inner = _passed(stages, lambda name: name in kept).values()
+    out = _passed(stages, lambda name: name not in kept)
+    return Kernel(stages.inside, schedule, tuple(each for each in out.values() if each in inner))

@@ -77,6 +77,11 @@ class Programs:
             self.refused = str(error)
             return Program(hoisted())
 
+    def kept(self, results: Tensors) -> Tensors:
+        """Results of `forward_kept` by name, those that only the gradient reads, too."""
+        program = self.forward_kept
+        return program.kept(results) if isinstance(program, NativeProgram) else results
+
     @property
     def native(self) -> bool:
         """Whether all that was made so far runs without torch's loop."""
