@@ -304,8 +304,11 @@ class Case:
 
 
 @st.composite
-def texts(draw, input_size, state_size, feedback_size):
-    """The text of a step, and of an output of its own where something is fed back."""
+def texts(draw, input_size, state_size, feedback_size, carried=False):
+    """The text of a step, and of an output of its own where something is fed back.
+
+    With `carried` each state that leaves is computed of the one that enters, so that a loop is left after hoisting.
+    """
     names = [f"h{number}" for number in range(len(state_size))]
     writer = Writer(draw, sizes={"x": (input_size,)})
     fed = [] if feedback_size is None else ["fed"]
@@ -314,7 +317,10 @@ def texts(draw, input_size, state_size, feedback_size):
     writer.sizes |= dict(zip(names, sizes, strict=True))
     for _ in range(draw(st.integers(2, 8))):
         writer.statement()
-    results = ", ".join(writer.shaped(size) for size in sizes)
+    leaving = [writer.shaped(size) for size in sizes]
+    if carried:
+        leaving = [f"torch.tanh({new} + 0.7 * {old})" for new, old in zip(leaving, names, strict=True)]
+    results = ", ".join(leaving)
     lines = [f"def step(self, x, {', '.join(fed + names)}):", *(f"    {line}" for line in writer.lines)]
     lines.append(f"    return {results}")
     if feedback_size is not None or draw(st.booleans()):
@@ -346,6 +352,30 @@ def cases(draw):
         draw(st.integers(0, 2**16)),
         lengths,
         draw(st.booleans()),
+        draw(st.booleans()),
+        draw(st.booleans()),
+    )
+
+
+@st.composite
+def kernel_cases(draw):
+    """Random cells with a loop left inside, some wider than a vector, and batches of more rows than a tile."""
+    size = st.sampled_from([1, 2, 3, 4, 4, 5, 8, 9, 17])
+    input_size = draw(st.integers(1, 5))
+    state_size = tuple(draw(st.lists(size | st.sampled_from([(2, 3), (3, 9)]), min_size=1, max_size=3)))
+    feedback_size = draw(st.sampled_from([None, None, None, 2, 3]))
+    steps, batch = draw(st.sampled_from([1, 2, 3, 4])), draw(st.sampled_from([1, 2, 3, 7, 13]))
+    lengths = draw(st.none() | st.tuples(*[st.integers(0, steps)] * batch))
+    return Case(
+        draw(texts(input_size, state_size, feedback_size, carried=True)),
+        input_size,
+        state_size,
+        feedback_size,
+        steps,
+        batch,
+        draw(st.integers(0, 2**16)),
+        lengths,
+        draw(st.sampled_from([False, False, True])),
         draw(st.booleans()),
         draw(st.booleans()),
     )

@@ -217,6 +217,8 @@ class Call:
             tensor = slot.read(values[slot.name]).contiguous()
             self.alive.append(tensor)
             fields[slot.number] = tensor.data_ptr()
+            if slot.by_row and len(tensor) == 1:  # the stage before sees packed rows as a batch of one
+                fields[slot.number + 1] = 0
         for slot, address in zip(launcher.results, results, strict=True):
             fields[slot.number] = address
         self.shared = [
