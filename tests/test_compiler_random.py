@@ -1,10 +1,14 @@
-"""Random cells: the compiled loop and its gradient equal the Python loop under plain autograd."""
+"""Random cells: the compiled loop and its gradient, on torch, equal the Python loop under plain autograd.
+
+Kernels of random cells are in test_c_random.py, where many are built at a time.
+"""
 
 import pytest
 import torch
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+import elman
 from compiled import assert_same, assert_verified, compiled_of, compiled_only, outcome, step_by_step
 from random_cells import cases
 
@@ -19,7 +23,7 @@ def both(case, dtype):
     """What the compiled path makes of a case, and what the Python loop does."""
     layer = case.layer().to(dtype)
     x, state, options = case.arguments(dtype)
-    with compiled_only():
+    with compiled_only(), elman.using(backend="reference"):
         got = outcome(layer, x, state, **options)
     with step_by_step():
         return got, outcome(layer, x, state, **options)

@@ -311,6 +311,8 @@ def light(node: Node) -> bool:
     """
     if node.op == "add" and any(source.op == "einsum" for source in node.inputs):
         return False
+    if node.op in ("sum", "amax"):
+        return BATCH in node.shape
     return node.op == "concat" or node.op in MOVES or (OPS[node.op].pointwise and node.op != "const")
 
 

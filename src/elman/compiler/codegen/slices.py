@@ -41,7 +41,7 @@ def _may_sink(cut: Node, readers: Collection[Node], roots: Collection[Node]) -> 
     if any(node.op != "slice" or node.value[0] != axis for node in readers):
         return False
     ends: list[tuple[int, int]] = sorted(node.value[1:] for node in readers)
-    return all(one[1] <= other[0] for one, other in pairwise(ends))
+    return all(bool(one[1] <= other[0]) for one, other in pairwise(ends))
 
 
 def _part(cut: Node) -> tuple[Node, int] | None:

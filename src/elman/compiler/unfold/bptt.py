@@ -6,6 +6,7 @@
 Source: P. J. Werbos, Backpropagation Through Time: What It Does and How to Do It, Proceedings of the IEEE 78, 1990.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from elman.compiler.graph import Builder, Node
@@ -94,13 +95,35 @@ def _kept(build: Builder, forward: Loop, roots: list[Node]) -> dict[Node, Node]:
             needed[node] = None
         else:
             stack.extend(node.inputs)
-    ordered = [node for node in forward.nodes if node in needed]
+    again = _made_again(forward, needed, seen)
+    held = {*needed, *(source for node in again for source in node.inputs if source.op == "input")}
+    ordered = [node for node in forward.nodes if node in held and node not in again]
     names: dict[str, int] = {}
     kept = {}
     for node in ordered:
         name = str(node.value) if node.op == "input" else _unique(node.op, names)
         kept[node] = build.input(name, node.shape, node.dtype)
     return kept
+
+
+_CHEAP = frozenset(
+    {"add", "sub", "mul", "div", "neg", "maximum", "minimum", "abs", "lt", "le", "eq", "and", "or", "not"}
+)
+
+
+def _made_again(forward: Loop, needed: Collection[Node], read: Collection[Node]) -> set[Node]:
+    """Needed nodes that are computed a second time: it takes one operation of what is there anyway.
+
+    A factor of a product is kept: the product over all steps would wait for it.
+    """
+    factors = {source for node in read if node.op == "einsum" for source in node.inputs}
+    there = {*forward.sequences, *forward.invariants, *needed}
+    again: set[Node] = set()
+    for node in forward.nodes:
+        inputs = [source for source in node.inputs if source.op != "const"]
+        if node in needed and node.op in _CHEAP and node not in factors and all(i in there for i in inputs):
+            again.add(node)
+    return again
 
 
 def _finish(build: Builder, forward: Loop, shared: dict[str, Node]) -> dict[str, Node]:

@@ -99,11 +99,12 @@ class _Cut:
             for source in node.inputs:
                 readers.setdefault(source, []).append(node)
         sequences = depending_on(self.loop.sequences, nodes) - self.carried
-        wanted = {*self.each.values(), *self.loop.total.values()}
+        inside = set(topological(self.waiting))
+        summed = set(self.loop.total.values())
         pulled: set[Node] = set()
         for node in reversed(nodes):
             read = all(reader in self.waiting or reader in pulled for reader in readers.get(node, []))
-            if node in sequences and node.inputs and node not in wanted and read and light(node):
+            if node in sequences and node in inside and node not in summed and read and light(node):
                 pulled.add(node)
         return pulled
 
@@ -145,18 +146,19 @@ class _Cut:
     def _result(self, name: str, node: Node) -> Node:
         """A result; one of every step has an axis of time even where all steps give the same."""
         made = self._late(node)
-        if name not in self.loop.each or node in self.late.timed or node in self.early.timed or node in self.waiting:
+        timed = (self.late.timed, self.early.timed, self.waiting, self.pulled)
+        if name not in self.loop.each or any(node in some for some in timed):
             return made
         return self.late.build.expand(made, (TIME, *made.shape))
 
     def _late(self, root: Node) -> Node:
         """A node of the body, for all t at once, in the stage after."""
-        for node in topological([root], stop={*self.late.made, *self.waiting, *self.early.made}):
+        for node in topological([root], stop={*self.late.made, *self.waiting, *self.pulled, *self.early.made}):
             if node in self.late.made:
                 continue
             if node in self.parts:
                 self._late_part(node, *self.parts[node])
-            elif node in self.waiting:
+            elif node in self.waiting or node in self.pulled:
                 self.late.given(node, self._keep(node), timed=True)
             elif node in self.carried or node.op == "const":
                 self.late.lift(node)
