@@ -84,8 +84,8 @@ class GroupText:
         """What is done with a vector of units of one row."""
         axes = "".join(f", const long i{axis}" for axis in self.outer)
         sums = "".join(f", const vec *z{number}" for number in range(len(self.bundles)))
-        lines = [f"INLINE void {self.name}_units(const Call *c, const Rows *w, long r{axes}, long u, int m{sums}) {{"]
-        lines += ["  const long p = w->at + w->order[r]; (void)p; (void)c;"]
+        given = f"const Call *c, const Rows *w, long r, long p{axes}, long u, int m{sums}"
+        lines = [f"INLINE void {self.name}_units({given}) {{", "  (void)p; (void)c;"]
         self._names, self._streams = {}, {}
         body: list[str] = []
         for number, bundle in enumerate(self.bundles):
@@ -106,7 +106,7 @@ class GroupText:
 
     def _sweep(self) -> list[str]:
         """All rows and all units."""
-        lines = [f"static void {self.name}(const Call *c, const Rows *w, long n) {{"]
+        lines = [f"static void {self.name}(const Call *call, const Rows *rows, long n) {{", _COPIES]
         depth = 1
         for axis in self.outer:
             lines.append(f"{'  ' * depth}for (long i{axis} = 0; i{axis} < {self.group.shape[axis]}; i{axis}++)")
@@ -117,12 +117,13 @@ class GroupText:
         axes = "".join(f", i{axis}" for axis in self.outer)
         whole, rest = self.units - self.units % self.lanes, self.units % self.lanes
         lines.append(f"{pad}for (long r = 0; r < n; r++) {{")
+        lines.append(f"{pad}  const long p = w->at + w->order[r];")
         if whole:
             lines.append(
-                f"{pad}  for (long u = 0; u < {whole}; u += LANES) {self.name}_units(c, w, r{axes}, u, LANES);"
+                f"{pad}  for (long u = 0; u < {whole}; u += LANES) {self.name}_units(c, w, r, p{axes}, u, LANES);"
             )
         if rest:
-            lines.append(f"{pad}  {self.name}_units(c, w, r{axes}, {whole}, {rest});")
+            lines.append(f"{pad}  {self.name}_units(c, w, r, p{axes}, {whole}, {rest});")
         return [*lines, f"{pad}}}", "}"]
 
     def _tiles(self) -> list[str]:
@@ -148,7 +149,14 @@ class GroupText:
                 call = f"product_{size}x{columns}({x}, {padded(seen.memory, self.lanes)}, {length}, {panel}, z{number})"
                 lines.append(f"      case {size}: {call}; break;")
             lines.append("    }")
-        return [*lines, f"    for (long q = 0; q < size; q++) {{{self._finish(vectors)}", "    }", "  }", "}"]
+        return [
+            *lines,
+            "    for (long q = 0; q < size; q++) {",
+            f"      const long p = w->at + w->order[r + q];{self._finish(vectors)}",
+            "    }",
+            "  }",
+            "}",
+        ]
 
     def _fetches(self, vectors: int) -> list[str]:
         """Asks for the lines of memory that the rows of a tile will read and write, while their products are made.
@@ -182,7 +190,7 @@ class GroupText:
             sums = "".join(f", z{n} + q * {b.columns} + {v}" for n, b in enumerate(self.bundles))
             unit = f"(b * {vectors} + {v}) * LANES"
             rest = self.units % self.lanes
-            call = f"{self.name}_units(c, w, r + q{axes}, {unit}, {{}}{sums});"
+            call = f"{self.name}_units(c, w, r + q, p{axes}, {unit}, {{}}{sums});"
             if self.units >= self.lanes:
                 lines += f"\n      if ({unit} + LANES <= {self.units}) {call.format('LANES')}"
             if rest:
@@ -302,7 +310,8 @@ class GroupText:
             [base(self.layout.view(node).memory, "r", self.lanes), *(f"{l} * {to[l]}" for l in free if to.get(l))]
         )
         lines = [
-            f"static void {self.name}(const Call *c, const Rows *w, long n) {{{_at(node)}",
+            f"static void {self.name}(const Call *call, const Rows *rows, long n) {{{_at(node)}",
+            _COPIES,
             "  (void)c;",
             "  for (long r = 0; r < n; r++) {",
             "  const long p = w->at + w->order[r]; (void)p;",
@@ -335,6 +344,10 @@ class GroupText:
             if stride > 1
             else (f"get({place}, m)")
         )
+
+
+_COPIES = "  const Call own_call = *call, *c = &own_call; const Rows own_rows = *rows, *w = &own_rows; (void)c;"
+"""Copies that no store can change: the compiler then reads each address once and not at every vector."""
 
 
 def base(memory: Memory, row: str, lanes: int) -> str:
