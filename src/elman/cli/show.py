@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from elman.compiler import STAGES as NAMES
 from elman.errors import ArgumentError, DataError
 
-STAGES = "trace, unfold, gradient or hoist"
+STAGES = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 
 
 def show(
@@ -36,18 +37,21 @@ def show(
         unfold     the loop over t = 1, ..., T
         gradient   the loop of its gradient, t = T, ..., 1
         hoist      both loops in three parts: before, inside, after
+        schedule   how the kernels are cut up, and what each choice means
+        c          the kernels themselves: training forward and its gradient; text needs no C compiler
 
     \b
         elman show lstm
         elman show jordan --unfold 3 --format svg --out jordan.svg
         elman show jordan --stage hoist --targets
+        elman show gru --stage c
         elman show mycell.py:MyCell --input-size 8 --hidden-size 16 --stage trace
     """
     if stage is not None and unfold is not None:
         raise ArgumentError("--unfold draws the cell, --stage prints a stage of it: give one of them.")
     if format not in ("text", "mermaid", "svg"):
         raise ArgumentError(f"expected the format text, mermaid or svg, got {format!r}.")
-    plan = _plan(_make(_find(cell), input_size, hidden_size, output_size), input_size, lengths, reset, targets)
+    plan = _plan(make_cell(cell, input_size, hidden_size, output_size), input_size, lengths, reset, targets)
     drawing = _drawing(plan, unfold, format) if stage is None else _stage(plan, stage, format)
     if out is None:
         typer.echo(drawing)
@@ -98,15 +102,16 @@ def _pick(name: str, names: dict[str, Any], file: str) -> type:
     return cells[name]
 
 
-def _make(kind: type, input_size: int, hidden_size: int, output_size: int) -> Any:
-    """A cell of these sizes, so far as its constructor asks for them."""
+def make_cell(cell: str, input_size: int, hidden_size: int, output_size: int) -> Any:
+    """A cell by its name or its file, of these sizes so far as its constructor asks for them."""
+    kind = _find(cell)
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "output_size": output_size}
     wanted = inspect.signature(kind).parameters.values()
     missing = [p.name for p in wanted if p.default is p.empty and p.name not in sizes and p.kind is not p.VAR_KEYWORD]
     if missing:
         raise ArgumentError(
-            f"{kind.__name__} needs {', '.join(missing)}: `elman show` gives input_size, hidden_size and output_size; "
-            "give the others a default, or show a subclass that sets them."
+            f"{kind.__name__} needs {', '.join(missing)}: what is given is input_size, hidden_size and output_size; "
+            "give the others a default, or name a subclass that sets them."
         )
     return kind(**{p.name: sizes[p.name] for p in wanted if p.name in sizes})
 

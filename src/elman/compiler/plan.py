@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from elman.errors import ArgumentError
+from elman.errors import ArgumentError, TraceError
 
-from .codegen import Schedule
+from .codegen import Schedule, light
 from .graph import Graph, Node, show_graph, topological
+from .listing import Shown, formula_of, listing
 from .runtime.build import host
 from .runtime.compiled import Compiled
 from .runtime.job import programs_of
+from .runtime.native import kernel_of
 from .runtime.program import body_of
 from .runtime.programs import Backend, Programs
 from .unfold import Loop, Stages, show_loop, show_stages
 
-STAGES = ("trace", "unfold", "gradient", "hoist")
+DRAWN = ("trace", "unfold", "gradient", "hoist")
+STAGES = (*DRAWN, "schedule", "c")
 Edge = tuple[str, str, str]
 Box = tuple[str, str, str, str]
 
@@ -31,12 +34,14 @@ class LayerPlan:
         backend: "c" (kernels), "reference" (before | inside | after, on torch) or "step by step" (a Python loop).
         reason: why.
         programs: what runs; None where the layer runs step by step.
+        formula: what the class of the cell says that it computes.
     """
 
     cell: str
     backend: str
     reason: str
     programs: Programs | None
+    formula: str = ""
 
     @property
     def compiled(self) -> Compiled | None:
@@ -44,7 +49,7 @@ class LayerPlan:
         return None if self.programs is None else self.programs.compiled
 
     def show(self, stage: str) -> str:
-        """A stage as text: "trace", "unfold", "gradient" or "hoist"."""
+        """A stage as text: "trace", "unfold", "gradient", "hoist", "schedule" or "c"."""
         compiled = self._stages()
         match stage:
             case "trace":
@@ -54,27 +59,59 @@ class LayerPlan:
             case "gradient":
                 return show_loop(compiled.gradient.loop)
             case "hoist":
-                forward, backward = show_stages(compiled.stages), show_stages(compiled.gradient_stages)
+                forward, backward = (show_stages(stages) for stages in self._hoisted())
                 return f"FORWARD\n\n{forward}\n\nGRADIENT\n\n{backward}"
+            case "schedule":
+                return f"{self.schedule.explained()}\n\n{self.cell}: {self.backend} backend, {self.reason}"
+            case "c":
+                return self._listing()
         raise ArgumentError(f"expected a stage among {', '.join(STAGES)}, got {stage!r}.")
+
+    @property
+    def schedule(self) -> Schedule:
+        """How the kernels are cut up; where none run, how they would be."""
+        schedule = None if self.programs is None else self.programs.backend.schedule
+        return schedule or Schedule(target=host().name)
 
     @property
     def python(self) -> str:
         """The Python functions that run on torch on the reference backend, with what the gradient needs."""
-        texts = self._texts(Backend(None, "to be shown"))
+        compiled = self._stages()
+        programs = programs_of(compiled, Backend(None, "to be shown"), compiled.inputs)
+        texts = {"forward": programs.forward_kept.text, "gradient": programs.backward(compiled.inputs).text}
         return "\n\n".join(f"# {name}, {stage}\n{text}" for name, part in texts.items() for stage, text in part.items())
 
     @property
     def c(self) -> str:
-        """The kernels: forward with what the gradient needs, and the loop of the gradient."""
-        schedule = self.programs.backend.schedule if self.programs else None
-        texts = self._texts(Backend(schedule or Schedule(target=host().name), "to be shown", strict=True))
-        return "\n\n".join(f"/* {name} */\n{part['inside']}" for name, part in texts.items() if "inside" in part)
+        """The files that are built: forward with what the gradient needs, and the loop of the gradient."""
+        return "\n\n".join(f"/* {shown.name} */\n{shown.kernel.text}" for shown in self._kernels())
 
-    def _texts(self, backend: Backend) -> dict[str, dict[str, str]]:
+    def _listing(self) -> str:
+        """The kernels for people to read."""
+        made = self._kernels()
+        if not made:
+            return f"/* {self.cell}: no step waits for another, so there is no loop left, and no kernel. */"
+        return listing(self.cell, self.formula, made)
+
+    def _kernels(self) -> list[Shown]:
+        """The kernels of a training step: text alone, which needs no compiler."""
         compiled = self._stages()
-        programs = programs_of(compiled, backend, compiled.inputs)
-        return {"forward": programs.forward_kept.text, "gradient": programs.backward(compiled.inputs).text}
+        forward, gradient = compiled.hoisted_kept(light), compiled.gradient_hoisted(compiled.inputs, light)
+        try:
+            return [
+                Shown(name, stages, kernel_of(stages, self.schedule, kept), kept)
+                for name, stages, kept in (("forward", forward, compiled.kept_names), ("gradient", gradient, ()))
+                if stages.inside is not None
+            ]
+        except TraceError as error:
+            raise ArgumentError(f"{self.cell} has no kernel: {error}") from error
+
+    def _hoisted(self) -> tuple[Stages, Stages]:
+        """The loop and that of its gradient, hoisted as far as it pays on this backend."""
+        compiled = self._stages()
+        if self.backend != "c" or not compiled.loop.carries:
+            return compiled.stages, compiled.gradient_stages
+        return compiled.hoisted(light), compiled.gradient_hoisted(compiled.inputs, light)
 
     def wiring(self) -> tuple[Edge, ...]:
         """Which of x, the states and the output is computed from which, through which parameters."""
@@ -92,8 +129,11 @@ class LayerPlan:
             case "gradient":
                 picture.draw([("", body_of(compiled.gradient.loop), compiled.gradient.loop)])
             case "hoist":
-                picture.draw(_parts(compiled.stages, ""))
-                picture.draw(_parts(compiled.gradient_stages, "gradient "))
+                forward, gradient = self._hoisted()
+                picture.draw(_parts(forward, ""))
+                picture.draw(_parts(gradient, "gradient "))
+            case "schedule" | "c":
+                raise ArgumentError(f"the stage {stage} is text alone: one that can be drawn is {', '.join(DRAWN)}.")
             case _:
                 raise ArgumentError(f"expected a stage among {', '.join(STAGES)}, got {stage!r}.")
         read = {end for arrow in picture.arrows for end in arrow[:2]}
@@ -108,7 +148,7 @@ class LayerPlan:
         head = f"{self.cell}: {self.backend} backend, {self.reason}"
         if self.compiled is None:
             return head
-        both = (("forward", self.compiled.stages), ("gradient", self.compiled.gradient_stages))
+        both = zip(("forward", "gradient"), self._hoisted(), strict=True)
         return "\n".join([head, *(f"  {name:8}  {_summary(stages)}" for name, stages in both)])
 
 
@@ -125,7 +165,7 @@ class Plan:
         return backends.pop() if len(backends) == 1 else "mixed"
 
     def show(self, stage: str) -> str:
-        """A stage of every layer as text: "trace", "unfold", "gradient" or "hoist"."""
+        """A stage of every layer as text: "trace", "unfold", "gradient", "hoist", "schedule" or "c"."""
         return "\n\n".join(layer.show(stage) for layer in self.layers)
 
     @property
@@ -161,7 +201,7 @@ def note(cell: object, programs: Programs | None, reason: str = "") -> None:
     else:
         backend = "c" if programs.native else "reference"
         reason = programs.refused or programs.backend.reason
-        notes.append(LayerPlan(type(cell).__name__, backend, reason, programs))
+        notes.append(LayerPlan(type(cell).__name__, backend, reason, programs, formula_of(cell)))
 
 
 def _summary(stages: Stages) -> str:
