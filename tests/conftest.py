@@ -9,6 +9,8 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
 
+os.environ.setdefault("ELMAN_TUNED", "0")  # what somebody tuned on this machine is none of the tests' business
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: workers share the cores, and so do the processes that tests start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

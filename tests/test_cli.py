@@ -35,7 +35,9 @@ def test_version():
     assert (done.returncode, done.stdout, done.stderr) == (0, f"elman {__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["text", "--help"], ["doctor", "--help"], ["show", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["-h"], ["text", "--help"], ["doctor", "--help"], ["show", "--help"], ["tune", "-h"]]
+)
 def test_help(words):
     done = run_here(*words)
     assert done.exit_code == 0
@@ -45,7 +47,7 @@ def test_help(words):
 def test_help_names_every_command():
     lines = run_here("--help").stdout.splitlines()
     commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
-    assert sorted(commands) == ["doctor", "show", "text"]
+    assert sorted(commands) == ["doctor", "show", "text", "tune"]
 
 
 def test_an_unknown_command_is_refused():

@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import doctor, show, text
+from . import doctor, show, text, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -25,7 +25,13 @@ Look at what becomes of a step, stage by stage:
 
 \b
     elman show gru --stage hoist
+    elman show gru --stage c
     elman show mycell.py:MyCell --input-size 8 --hidden-size 16
+
+Search for a faster way to cut up the kernels of a step, on this machine:
+
+\b
+    elman tune lstm --hidden-size 256 --batch 32
 
 Every command answers to --help. Whatever goes wrong is said in one message; the exit code is then 2,
 and 130 after Ctrl-C.
@@ -59,6 +65,7 @@ def _options(
 app.command("doctor")(doctor.doctor)
 app.add_typer(text.app, name="text")
 app.command("show")(show.show)
+app.command("tune")(tune.tune_cell)
 
 
 def main() -> None:

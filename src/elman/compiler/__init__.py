@@ -7,9 +7,12 @@ from .plan import STAGES, LayerPlan, Plan, planning
 from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
 from .runtime.store import BuildWarning, cache_folder, refusal
+from .runtime.tuned import forget_schedules, schedules_file
+from .search import NOISE, Tuning, tune
 from .sequences import Sequences
 
 __all__ = [
+    "NOISE",
     "NO_COMPILER",
     "STAGES",
     "BuildWarning",
@@ -19,13 +22,17 @@ __all__ = [
     "Schedule",
     "Sequences",
     "StepByStepWarning",
+    "Tuning",
     "cache_folder",
     "find_compiler",
+    "forget_schedules",
     "host",
     "planning",
     "processor",
     "refusal",
     "register",
+    "schedules_file",
+    "tune",
     "unroll",
     "using",
 ]

@@ -22,6 +22,7 @@ from .runtime.eager import States
 from .runtime.job import programs_of
 from .runtime.program import Tensors
 from .runtime.programs import Programs
+from .runtime.tuned import tuned
 from .sequences import Sequences
 
 MARKS = ("x", "fed", "live", "reset")
@@ -59,7 +60,7 @@ def _unroll(
     parameters: Sequence[Tensor],
 ) -> list[Tensor]:
     compiled, named = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
-    programs = _programs(compiled, named, states, frozenset(named) if train else None)
+    programs = _programs(compiled, named, states, batch, frozenset(named) if train else None)
     program = programs.forward_kept if train else programs.forward
     results, ends = programs.run(program, named, tuple(states), steps, batch)
     by_number = dict(zip(compiled.carried, ends, strict=True))
@@ -68,8 +69,10 @@ def _unroll(
     return _apart([results["y"], *last, *kept])
 
 
-def _programs(compiled: Compiled, named: Tensors, states: Sequence[Tensor], wanted: frozenset[str] | None) -> Programs:
-    return programs_of(compiled, choose((*named.values(), *states)), wanted)
+def _programs(
+    compiled: Compiled, named: Tensors, states: Sequence[Tensor], batch: int, wanted: frozenset[str] | None
+) -> Programs:
+    return programs_of(compiled, tuned(compiled, choose((*named.values(), *states)), batch), wanted)
 
 
 def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -151,7 +154,7 @@ def _backward(
             "an attribute that the step reads has changed since torch.compile looked: torch._dynamo.reset()"
         )
     back = dict(zip(compiled.kept_names, kept, strict=True))
-    programs = _programs(compiled, named, states, frozenset(named))
+    programs = _programs(compiled, named, states, batch, frozenset(named))
     found = gradient(programs, tuple(named), inputs, back, tuple(cotangents), steps, batch, frozenset(named))
     by_name = dict(zip(named, found, strict=False))
     own = {name: str(node.value) for name, node in compiled.traced.parameters.items()}

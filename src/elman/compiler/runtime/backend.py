@@ -76,4 +76,4 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
 @functools.cache
 def _for_host(target: str, strict: bool) -> Backend:
     """Kernels for this machine; one object for all calls."""
-    return Backend(Schedule(target=target), f"kernels for {target}", strict)
+    return Backend(Schedule(target=target), f"kernels for {target}", strict, free=True)

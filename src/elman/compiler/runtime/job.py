@@ -12,6 +12,7 @@ from .compiled import Compiled
 from .program import Tensors
 from .programs import Backend, Programs
 from .rows import Rows, live_rows, pack, unpack
+from .tuned import tuned
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ def prepared(compiled: Compiled, backend: Backend, given: Sequences, named: Tens
     """
     if given.batch == 0:
         backend = Backend(None, "there are no rows")
+    backend = tuned(compiled, backend, given.batch)
     wanted = frozenset(name for name, tensor in named.items() if tensor.requires_grad) if training else None
     ragged = given.live is not None and given.reset is None and bool(given.live.any())
     if ragged and backend.schedule is not None:

@@ -25,11 +25,13 @@ class Backend:
         schedule: of the kernels; None for torch alone.
         reason: for people.
         strict: no kernel is an error.
+        free: nobody asked for this schedule, so that one that was tuned may take its place.
     """
 
     schedule: Schedule | None
     reason: str
     strict: bool = False
+    free: bool = False
 
 
 class Programs:
