@@ -115,6 +115,12 @@ def _cell(mode: str, input_size: int, hidden_size: int, bias: bool, proj_size: i
     return RNNCell(input_size, hidden_size, bias, mode.removeprefix("RNN_").lower(), device="meta")
 
 
+@lru_cache(maxsize=256)
+def _short(name: str) -> str:
+    """The name of a parameter in its cell: weight_ih for weight_ih_l0_reverse."""
+    return "_".join(name.split("_")[:2])
+
+
 class _Unrolled(torch.nn.RNNBase):
     """A layer of torch.nn, unfolded through time by elman."""
 
@@ -142,7 +148,6 @@ class _Unrolled(torch.nn.RNNBase):
         Raises:
             ValueError, RuntimeError: sizes or dtypes that do not fit; the same types as in torch.nn.
         """
-        self._update_flat_weights()
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset)
         if input.dim() not in (2, 3):
@@ -196,6 +201,9 @@ class _Unrolled(torch.nn.RNNBase):
         if x.size(0) == 0:
             raise ShapeError(f"{type(self).__name__}: expected at least one step, got T = 0.")
         directions = 2 if self.bidirectional else 1
+        if self.num_layers == directions == 1:  # no list of levels, which a short sequence would feel
+            x, end = self._run_one(self._all_weights[0], x, tuple(s[0] for s in states), marks)
+            return x, tuple(s.unsqueeze(0) for s in end)
         starts, ends = list(zip(*(s.unbind(0) for s in states), strict=True)), []
         for level in range(self.num_layers):
             x = self._drop(x, packed) if level else x
@@ -209,13 +217,15 @@ class _Unrolled(torch.nn.RNNBase):
 
     def _run_one(self, names: list[str], x: Tensor, start: States, marks: Marks) -> tuple[Tensor, States]:
         """One level in one direction; `names` are those of its parameters."""
-        parameters = {"_".join(name.split("_")[:2]): getattr(self, name) for name in names}
+        parameters = {_short(name): getattr(self, name) for name in names}
+        backwards = names[0].endswith("_reverse")
 
         def turned(s: Any) -> Any:
-            return rows.reverse_rows(s, marks.lengths) if names[0].endswith("_reverse") and s is not None else s
+            return rows.reverse_rows(s, marks.lengths) if backwards and s is not None else s
 
-        given = Sequences(steps=x.size(0), batch=x.size(1), x=turned(x), live=marks.live, reset=turned(marks.reset))
-        cell = _cell(self.mode, x.size(-1), self.hidden_size, self.bias, self.proj_size)
+        steps, batch, features = x.shape
+        given = Sequences(steps, batch, turned(x), None, marks.live, turned(marks.reset))
+        cell = _cell(self.mode, features, self.hidden_size, self.bias, self.proj_size)
         y, end = unroll(cell, given, start, parameters=parameters)
         return turned(y), end
 
@@ -229,10 +239,17 @@ class _Unrolled(torch.nn.RNNBase):
         return unpack(packed._replace(data=F.dropout(pack_like(y, packed).data, self.dropout)))[0]
 
     def _checked(self, states: States | None, input: Tensor, batch_sizes: Tensor | None) -> States:
-        """The initial states, zeros by default, after torch's own checks."""
+        """The initial states, zeros by default, after torch's own checks.
+
+        The usual call, which none of them can refuse, is known at once: they take 30 us.
+        """
         if states is None:
             sizes = self._state_sizes(input, batch_sizes)
             states = tuple(torch.zeros(size, dtype=input.dtype, device=input.device) for size in sizes)
+            weight = getattr(self, self._all_weights[0][0])
+            if input.dim() == 3 and input.size(2) == self.input_size and input.dtype is weight.dtype:
+                return states
+        self._update_flat_weights()
         self.check_forward_args(input, self._to_hx(states), batch_sizes)
         return states
 

@@ -1,6 +1,7 @@
 """What a cell is: one step of a recurrent network, written in plain PyTorch."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -70,5 +71,5 @@ class Cell(nn.Module):
 
     def _zeros(self, batch_size: int, size: int | tuple[int, ...]) -> Tensor:
         sizes = (size,) if isinstance(size, int) else tuple(size)
-        like = next((t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), torch.empty(0))
-        return like.new_zeros((batch_size, *sizes))
+        like = next((t for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()), None)
+        return torch.zeros((batch_size, *sizes)) if like is None else like.new_zeros((batch_size, *sizes))

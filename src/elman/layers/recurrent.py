@@ -67,13 +67,16 @@ class Recurrent(Layer):
     def _states(self, state: Any, batch: int, x: Tensor | None) -> tuple[Tensor, ...]:
         """The initial states as a tuple, checked; those of a cell without parameters are like x."""
         initial = self.cell.initial_state(batch)
-        names = [f"state {number}" for number in range(len(initial))]
         if self.cell.feedback_size is not None:
-            initial, names = (*initial, self.cell.start(batch)), [*names, "what is fed first"]
-        if x is not None and x.is_floating_point() and not any(True for _ in self.cell.parameters()):
+            initial = (*initial, self.cell.start(batch))
+        unlike = x is not None and any(first.dtype is not x.dtype or first.device != x.device for first in initial)
+        if x is not None and unlike and x.is_floating_point() and not any(True for _ in self.cell.parameters()):
             initial = tuple(first.to(x) if first.is_floating_point() else first for first in initial)
         if state is None:
             return initial
+        names = [f"state {number}" for number in range(len(initial))]
+        if self.cell.feedback_size is not None:
+            names[-1] = "what is fed first"
         given = tuple(state) if isinstance(state, tuple | list) else (state,)
         if len(given) != len(initial):
             raise ShapeError(f"expected {len(initial)} states ({', '.join(names)}), got {len(given)}.")

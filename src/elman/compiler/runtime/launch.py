@@ -16,6 +16,7 @@ from elman.compiler.codegen import Kernel, Memory, together
 from elman.compiler.graph import Node
 
 from .build import library
+from .memory import CPU
 from .rows import Rows
 
 Tensors = dict[str, Tensor]
@@ -80,8 +81,11 @@ class Slot:
         lead = (rows.steps, rows.batch) if rows.index is None else (rows.total, 1)
         return (*(lead if self.by_row else lead[:1]), *self.features)
 
-    def strided(self, tensor: Tensor) -> tuple[Tensor, int]:
-        """A sequence whose rows stand at equal distances, and the distance; copied if they do not."""
+    def strided(self, given: Tensor) -> tuple[Tensor, int]:
+        """A sequence as the kernel reads it, its rows at equal distances, and the distance; copied if need be."""
+        if given.dtype is self.dtype and not self.axis and given.is_contiguous():
+            return given, self.size  # nearly always, and there are many of them
+        tensor = self.read(given)
         if tensor.is_contiguous():
             return tensor, self.size
         rows = 2 if self.by_row else 1
@@ -150,6 +154,7 @@ class Launcher:
             Slot(field[f"h{number}_from"], kernel.layout.memories[carry.entering], carry.entering, self.real)
             for number, carry in enumerate(kernel.loop.carries)
         ]
+        self.shared = [(place, slot) for place, slot in enumerate(self.results) if not slot.by_row]
         self.steps, self.first, self.at = (field[name] for name in ("steps", "first", "at"))
         self.work = sum(packed.entries for packed in kernel.packed) + 1
         self._known = functools.lru_cache(maxsize=16)(self._form)
@@ -206,7 +211,7 @@ class Call:
         form = launcher.form(rows)
         self.launcher, self.rows, self.form = launcher, rows, form
         self.fields = fields = form.fields[:]
-        room = torch.empty(form.room, dtype=torch.uint8)
+        room = torch.empty(form.room, dtype=torch.uint8, device=CPU)
         self.alive = [room]  # what the fields point to
         start = room.data_ptr()
         for number, offset in form.inner:
@@ -221,11 +226,7 @@ class Call:
                 fields[slot.number + 1] = 0
         for slot, address in zip(launcher.results, results, strict=True):
             fields[slot.number] = address
-        self.shared = [
-            (slot, address)
-            for slot, address in zip(launcher.results, results, strict=True)
-            if not slot.by_row and rows.index is None
-        ]
+        self.shared = [] if rows.index is not None else [(slot, results[place]) for place, slot in launcher.shared]
         launcher.pack(fields.buffer_info()[0])
 
     def run(
@@ -251,10 +252,12 @@ class Call:
         launcher, fields = self.launcher, self.fields
         alive, left = [], []
         for slot in launcher.sequences:
-            tensor, stride = slot.strided(slot.read(sequences[slot.name]))
+            tensor, stride = slot.strided(sequences[slot.name])
             alive.append(tensor)
-            skipped = self._skipped(slot, origins.get(slot.name, 0), start) * stride * slot.dtype.itemsize
-            fields[slot.number], fields[slot.number + 1] = tensor.data_ptr() - skipped, stride
+            address = tensor.data_ptr()
+            if start or origins:
+                address -= self._skipped(slot, origins.get(slot.name, 0), start) * stride * slot.dtype.itemsize
+            fields[slot.number], fields[slot.number + 1] = address, stride
         for slot, address in self.shared:
             fields[slot.number] = address + start * slot.bytes
         for slot, state in zip(launcher.carries, states, strict=True):

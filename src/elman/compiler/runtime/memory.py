@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
 LARGE = 4 * 2**20
 _PAGE = 4096
 _MADV_HUGEPAGE = 14
@@ -27,9 +28,9 @@ _madvise = _find_madvise()
 
 def block(size: Sequence[int], dtype: torch.dtype, device: Any) -> Tensor:
     """A tensor for results to be written into, on large pages if it is large and the system has them."""
-    tensor = torch.empty(tuple(size), dtype=dtype, device=device)
-    length = tensor.numel() * tensor.element_size()
-    if _madvise is not None and tensor.device.type == "cpu" and length >= LARGE:
+    tensor = torch.empty(size, dtype=dtype, device=device)
+    length = tensor.nbytes
+    if length >= LARGE and _madvise is not None and tensor.is_cpu:
         start = -(-tensor.data_ptr() // _PAGE) * _PAGE
         whole = (tensor.data_ptr() + length - start) // _PAGE * _PAGE
         _madvise(ctypes.c_void_p(start), ctypes.c_size_t(whole), _MADV_HUGEPAGE)  # advice: refusing it is no error

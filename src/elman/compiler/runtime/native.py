@@ -14,7 +14,7 @@ from elman.compiler.graph import Graph, topological
 from elman.compiler.unfold import Stages
 
 from .launch import Call, Launcher
-from .memory import block
+from .memory import CPU, block
 from .program import Result, Tensors
 from .python import build, render
 from .rows import Rows, all_rows
@@ -30,11 +30,13 @@ class Shelf:
         name: of the block among the results.
         places: of the results in the kernel, in the order of the block.
         names: of the results, each with its place; one may have several.
+        read: which of them the stage after reads, too.
     """
 
     name: str
     places: tuple[int, ...]
     names: tuple[tuple[str, int], ...]
+    read: tuple[int, ...]
 
 
 class NativeProgram:
@@ -85,8 +87,9 @@ class NativeProgram:
             values.update(made)
             call = Call(self.launcher, values, rows, addresses) if call is None else call
             states = call.run(values, dict.fromkeys(made, start) if start else {}, states, start, stop)
-        found = {place: self.launcher.results[place].given(made, 1) for place, made in found.items()}
-        values.update((name, found[place]) for name, place in self._read_results.items())
+        found = {place: self.launcher.results[place].given(tensor, 1) for place, tensor in found.items()}
+        for name, place in self._read_results.items():
+            values[name] = found[place]
         after = self._run["after"](steps, batch, device, *(values[name] for name in self._reads))
         results = dict(zip(self._after.outputs, after, strict=True))
         for place, name in enumerate(self._twice, len(self.launcher.results) - len(self._twice)):
@@ -114,19 +117,18 @@ class NativeProgram:
             The results by place, where they are given out or read by the stage after, as the kernel writes them; the
             blocks by name; the address of each result.
         """
-        found, blocks, slots = {}, {}, self.launcher.results
-        addresses = [0] * len(slots)
+        found, blocks, slots, addresses = {}, {}, self.launcher.results, [0] * len(self.launcher.results)
         for shelf in self._shelves:
             slot = slots[shelf.places[0]]
-            made = block((len(shelf.places), *slot.place(rows)), slot.dtype, "cpu")
+            made = block((len(shelf.places), *slot.place(rows)), slot.dtype, CPU)
             first, step = made.data_ptr(), made.nbytes // len(shelf.places)
             for number, place in enumerate(shelf.places):
                 addresses[place] = first + number * step
-                if place in self._read_results.values():
-                    found[place] = made[number]
+            for number in shelf.read:
+                found[shelf.places[number]] = made[number]
             blocks[shelf.name] = made
         for place in self._alone:
-            made = block(slots[place].place(rows), slots[place].dtype, "cpu")
+            made = block(slots[place].place(rows), slots[place].dtype, CPU)
             addresses[place], found[place] = made.data_ptr(), made
         return found, blocks, addresses
 
@@ -137,10 +139,12 @@ class NativeProgram:
         for name, place in self._shelved.items():
             slot = self.launcher.results[place]
             alike.setdefault((slot.by_row, slot.features, slot.dtype), {})[name] = place
-        return tuple(
-            Shelf(f"block {number}", tuple(dict.fromkeys(some.values())), tuple(some.items()))
-            for number, some in enumerate(alike.values())
-        )
+        shelves: list[Shelf] = []
+        for some in alike.values():
+            places = tuple(dict.fromkeys(some.values()))
+            read = tuple(n for n, place in enumerate(places) if place in self._read_results.values())
+            shelves.append(Shelf(f"block {len(shelves)}", places, tuple(some.items()), read))
+        return tuple(shelves)
 
     @cached_property
     def _alone(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from torch.nn.functional import linear, pad
 from elman.axes import TIME
 from elman.compiler.graph import Graph, Node
 
-from .memory import block
+from .memory import LARGE, block
 from .torch_ops import TORCH, VIEWS, is_linear, writing
 
 _CACHE = 2**19  # bytes
@@ -196,11 +196,13 @@ def sum_of_products(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def times(x: Tensor, w: Tensor) -> Tensor:
-    """x [T, B, H] times w [H, I], into large pages."""
-    if torch.is_grad_enabled():
-        return x @ w
-    out = block((x.size(0) * x.size(1), w.size(1)), x.dtype, x.device)
-    return torch.mm(rows(x), w, out=out).view(x.size(0), x.size(1), w.size(1))
+    """x [T, B, H] times w [H, I], into large pages if the result is large."""
+    steps, batch, _ = x.shape
+    size = w.size(1)
+    if steps * batch * size * x.element_size() < LARGE or torch.is_grad_enabled():
+        return torch.mm(rows(x), w).view(steps, batch, size)
+    out = block((steps * batch, size), x.dtype, x.device)
+    return torch.mm(rows(x), w, out=out).view(steps, batch, size)
 
 
 def build(name: str, text: str) -> Callable[..., tuple[Tensor, ...]]:
