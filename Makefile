@@ -2,6 +2,8 @@
 # make test    everything that must hold: style, types, floors, all tests
 # make quick   the tests that are not slow, under 90 seconds
 # make check   style, types and floors alone
+# make fuzz    1,000 random cells in C against the Python loop; make fuzz SEED=7 CELLS=1000
+# make sanitize  50 random cells in C, built with the address sanitizer and the one for undefined behaviour
 # make golden  write the golden files anew; read the difference before you commit it
 # make bench   the figures of docs/bench.md, about a quarter of an hour; its peers live in an environment of their own
 # make docs    the drawings of docs/
@@ -13,8 +15,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv-bench/.ready
 WORKERS ?= 2
+SEED ?= $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+CELLS ?= 1000
 
-.PHONY: demo test quick check golden bench docs setup clean
+.PHONY: demo test quick check fuzz sanitize golden bench docs setup clean
 
 setup: $(READY)
 
@@ -47,6 +51,18 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+
+FUZZ = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/test_c_random.py -k 'not some'
+
+fuzz: SEED := $(SEED)
+fuzz: $(READY)
+	@echo "repeat by: make fuzz SEED=$(SEED) CELLS=$(CELLS)"
+	ELMAN_FUZZ_SEED=$(SEED) ELMAN_FUZZ_CELLS=$(CELLS) $(FUZZ)
+
+# The sanitizer of a library wants its own part of the process to be there before Python is.
+sanitize: $(READY)
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($${CC:-cc} -print-file-name=libasan.so) \
+		ELMAN_FUZZ_SANITIZE=1 ELMAN_FUZZ_CELLS=50 $(FUZZ)
 
 golden: $(READY)
 	$(BIN)/python -m pytest -q -m golden --golden

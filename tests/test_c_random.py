@@ -15,7 +15,7 @@ from compiled import assert_same, outcome, step_by_step
 SEED, CELLS = os.environ.get("ELMAN_FUZZ_SEED", "0"), int(os.environ.get("ELMAN_FUZZ_CELLS", "200"))
 AT_A_TIME = 20
 FUZZ = "ELMAN_FUZZ_SEED" in os.environ
-SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
+SANITIZE = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 QUICKLY = ("-O0",)  # what the optimizer makes of kernels is tested by `make fuzz`, and by the cells that we have
 
 # As in test_compiler_random.py; sums are of up to 27 entries rather than of 6.
