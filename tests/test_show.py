@@ -296,3 +296,12 @@ def test_what_is_no_schedule(wrong, message):
 def test_a_schedule_is_read_from_fields():
     with pytest.raises(ArgumentError, match="expected its fields by name, got 3"):
         elman.Schedule.from_dict(3)
+
+
+def test_a_schedule_for_another_processor_is_refused(monkeypatch):
+    monkeypatch.setattr("elman.compiler.runtime.build._able", lambda: frozenset({"avx2", "fma"}))
+    with (
+        pytest.raises(ArgumentError, match="got one for avx512"),
+        elman.using(schedule=elman.Schedule(target="avx512")),
+    ):
+        raise AssertionError("it would end the process")

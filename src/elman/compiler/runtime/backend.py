@@ -12,7 +12,7 @@ from torch import Tensor
 from elman.compiler.codegen import Schedule
 from elman.errors import ArgumentError
 
-from .build import host
+from .build import host, processor, runs_here
 from .programs import Backend
 
 BACKENDS = ("c", "reference")
@@ -39,10 +39,12 @@ def using(backend: str | None = None, schedule: Schedule | None = None) -> Itera
         schedule: how kernels are cut up.
 
     Raises:
-        ArgumentError: an unknown backend.
+        ArgumentError: an unknown backend, or a schedule for another processor than this one.
     """
     if backend is not None and backend not in BACKENDS:
         raise ArgumentError(f"expected a backend among {', '.join(BACKENDS)}, got {backend!r}.")
+    if schedule is not None and not runs_here(schedule.machine):
+        raise ArgumentError(f"expected a schedule that runs here ({processor()}), got one for {schedule.target}.")
     old = _WANTED.get()
     token = _WANTED.set(replace(old, backend=backend or old.backend, schedule=schedule or old.schedule))
     try:

@@ -109,7 +109,7 @@ def host() -> Target:
     Raises:
         ArgumentError: ELMAN_TARGET names none, or one that this processor does not run.
     """
-    able = {name: target for name, target in TARGETS.items() if _needs(target) <= _able()}
+    able = {name: target for name, target in TARGETS.items() if runs_here(target)}
     name = os.environ.get("ELMAN_TARGET")
     if not name:
         return next(iter(able.values()))
@@ -117,6 +117,11 @@ def host() -> Target:
         what = "does not run here" if name in TARGETS else "is not known"
         raise ArgumentError(f"ELMAN_TARGET={name} {what}: expected one of {', '.join(able)} ({processor()}).")
     return able[name]
+
+
+def runs_here(target: Target) -> bool:
+    """Whether this processor runs what is written for a target."""
+    return _needs(target) <= _able()
 
 
 def _needs(target: Target) -> frozenset[str]:
