@@ -46,7 +46,7 @@ def listing(cell: str, formula: str, shown: Sequence[Shown]) -> str:
         shown: the kernels; those of one precision share what a file holds once.
     """
     precisions = [[s for s in shown if s.kernel.double is double] for double in (False, True)]
-    parts = [_comment(f"{cell}.", formula), *(_file(some) for some in precisions if some)]
+    parts = [_comment(f"{cell}.", formula, _ABOUT), *(_file(some) for some in precisions if some)]
     return "\n\n".join(parts)
 
 
@@ -83,6 +83,8 @@ def _names(shown: Shown) -> str:
     return "\n".join(["Names:", *lines])
 
 
+_ABOUT = """What stays inside of the loop over time; `--stage hoist` shows what is computed before and after it.
+A kernel that runs is a file of its own, in which no name ends in _forward or _gradient."""
 _KINDS = {"sequence": "read at every step", "invariant": "the same at all steps"}
 
 
@@ -110,10 +112,10 @@ def _results(shown: Shown) -> list[tuple[str, str, str]]:
 
 
 def _without_header(text: str) -> str:
-    """The C text, with one line in place of the library of vectors."""
+    """The C text, with one comment in place of the library of vectors."""
     header = files("elman.compiler.codegen").joinpath(_HEADER).read_text(encoding="utf-8")
     line = (
-        f"/* codegen/{_HEADER} stands here, {len(header.splitlines())} lines: the types real, vec and mask, LANES, "
-        "whole and partial vectors from and to memory, exp, tanh, sigmoid, log and the others. */"
+        f"/* codegen/{_HEADER} stands here, {len(header.splitlines())} lines: the types real, vec and mask, LANES,\n"
+        "   whole and partial vectors from and to memory, exp, tanh, sigmoid, log and the others. */"
     )
     return text.replace(header, f"{line}\n")
