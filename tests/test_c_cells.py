@@ -7,6 +7,8 @@ from torch.nn import functional as F
 import elman
 from c_kernels import SCHEDULE, build_all, in_c, kernels_of
 from compiled import DTYPE, Written, assert_same, outcome, random_tensor, step_by_step
+from elman.compiler.runtime.backend import using
+from elman.errors import TraceError
 
 T, B = 5, 3
 LENGTHS, RESET = torch.tensor([2, 5, 0]), torch.arange(T * B).reshape(T, B) % 4 == 1
@@ -223,6 +225,9 @@ TRUTHS = {
     "side by side": a_cell(lambda s, x, h: tanh(x + h * torch.cat([h[:, :2] > 0, h[:, 2:] < 0], -1)), 4),
     "cut": a_cell(lambda s, x, h: tanh(x + h * (h > 0)[:, :1]), 4),
     "rolled": a_cell(lambda s, x, h: tanh(x + h * (h > 0).roll(1, -1)), 4),
+    "any along the first axis": a_cell(
+        lambda s, x, M: tanh(x[:, :1, None] + M * (M > 0).amax(1, keepdim=True)), (3, 9)
+    ),
     "a sign": a_cell(lambda s, x, h: tanh(x + h * torch.sign(h)), 4),
     "powers": a_cell(lambda s, x, h: tanh(x + (h.abs() + 0.1) ** x.abs() + h**3 + h**4 + 2.0**h), 4),
 }
@@ -274,3 +279,60 @@ def test_some_unusual_cells_equal_the_python_loop():
         "attention": WHOLE["attention"],
     }
     assert_all_agree(list(calls(some)))
+
+
+class Numbered(Written):
+    """A cell whose second state is no float."""
+
+    def initial_state(self, batch_size):
+        return (*super().initial_state(batch_size)[:1], torch.zeros(batch_size, 4, dtype=self.dtype))
+
+
+def numbered(dtype, step):
+    return lambda: Numbered(step, (4, 4), dtype=dtype)
+
+
+NUMBERED = {
+    "counted": numbered(torch.int64, lambda s, x, h, n: (tanh(x + 0.1 * n * h), n + (h * 3).long())),
+    "narrow": numbered(torch.int32, lambda s, x, h, n: (tanh(x + 0.1 * n * h), n + 1)),
+    "kept while": numbered(torch.int64, lambda s, x, h, n: (torch.where(n >= 2, h, tanh(x + h)), (h > 0) * (n + 1))),
+    "truths": numbered(torch.bool, lambda s, x, h, n: (torch.where(n, tanh(x + h), h), ~n | (h > 0))),
+    "sign of truths": numbered(torch.bool, lambda s, x, h, n: (tanh(x + h * torch.sign(n)), ~n)),
+    "products of truths": numbered(torch.bool, lambda s, x, h, n: (tanh(x + h * (n * (h > 0))), n + (x > 0))),
+    "truths compared": numbered(torch.bool, lambda s, x, h, n: (tanh(x + h * (n < (h > 0))), n == (x > 0))),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_states_that_are_no_floats(name):
+    layer = elman.Recurrent(NUMBERED[name]())
+    with in_c(SCHEDULE):
+        got = outcome(layer, random_tensor(T, B, 4), lengths=LENGTHS)
+    with step_by_step():
+        assert_same(
+            got, outcome(layer, random_tensor(T, B, 4), lengths=LENGTHS), RELATIVE, 100 * torch.finfo(DTYPE).eps
+        )
+
+
+def test_numbers_that_wrap_around_are_left_to_torch():
+    layer = elman.Recurrent(numbered(torch.uint8, lambda s, x, h, n: (tanh(x + 0.01 * n * h), n + 100))())
+    with using(backend="c"), pytest.raises(TraceError, match="uint8"):
+        layer(random_tensor(T, B, 4))
+
+
+def test_steps_in_two_precisions():
+    cell = Written(lambda s, x, h: tanh(x + tanh(h.float() @ s.A.float()).double()), (4,), A=weight(4, 4))
+    layer = elman.Recurrent(cell)
+    with in_c(SCHEDULE):
+        got = outcome(layer, random_tensor(T, B, 4))
+    with step_by_step():
+        expected = outcome(layer, random_tensor(T, B, 4))
+    assert_same(got, expected, 300 * torch.finfo(torch.float32).eps, 0)
+
+
+def test_a_step_without_input():
+    layer, state = elman.Recurrent(Written(lambda s, x, h: tanh(h @ s.A), (4,), A=weight(4, 4))), random_tensor(B, 4)
+    with in_c(SCHEDULE):
+        got = outcome(layer, None, state, steps=T)
+    with step_by_step():
+        assert_same(got, outcome(layer, None, state, steps=T), RELATIVE)

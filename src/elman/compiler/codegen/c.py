@@ -17,7 +17,7 @@ from .layout import Layout
 from .places import Memory
 from .schedule import Schedule
 
-_DTYPES = {"float32", "float64", "bool", "int64", "int32", "int16", "int8", "uint8"}
+_DTYPES = {"float32", "float64", "bool", "int64", "int32"}  # narrower ones wrap around where a real number does not
 
 
 @dataclass(frozen=True)

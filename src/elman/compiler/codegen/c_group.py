@@ -321,7 +321,10 @@ class GroupText:
         lines += [_for(letter, sizes[letter], letter == along) for letter in summed]
         lines += [f"  {step};", *("  }" for _ in summed)]
         if along is not None and along in free:
-            lines.append(f"  v_store_strided({place}, {to[along]}, {self._rounded(node, 'a')}, m);")
+            store, value = "v_store_strided", self._rounded(node, "a")
+            if node.dtype == "bool":
+                store, value = "v_mask_store_strided", "a != v_set(0)"
+            lines.append(f"  {store}({place}, {to[along]}, {value}, m);")
         else:
             total = "a[0]" if along is None else "v_max(a)" if node.op == "amax" else "v_sum(a)"
             lines.append(f"  *({place}) = {'(float)' if self._is_rounded(node) else ''}{total};")

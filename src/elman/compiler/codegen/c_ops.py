@@ -48,7 +48,8 @@ def _square_or_power(node: Node, args: Sequence[str]) -> str:
 
 C: dict[str, Row] = {
     "neg": lambda node, args: f"-{args[0]}",
-    **{op: _call(f"v_{op}") for op in ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sqrt", "abs", "sign")},
+    **{op: _call(f"v_{op}") for op in ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sqrt", "abs")},
+    "sign": lambda node, args: args[0] if node.dtype == "bool" else f"v_sign({args[0]})",
     **{op: _call(f"v_{op}") for op in ("floor", "sin", "cos", "erf")},
     "detach": lambda node, args: args[0],
     "cast": _cast,
@@ -76,7 +77,7 @@ ELSEWHERE = frozenset({"input", "const", "einsum", "sum", "amax"} | {"reshape", 
 }
 """Operations that are no expression: what is in memory, another look at it, and what is summed."""
 
-_TRUTHS = frozenset({"and", "or", "not", "where", "cast", "eq", "add", "mul", "maximum", "minimum", "detach"})
+_TRUTHS = frozenset({"and", "or", "not", "where", "cast", "eq", "add", "mul", "maximum", "minimum", "detach", "sign"})
 
 
 def expression(node: Node, args: Sequence[str], rounded: bool) -> str:
