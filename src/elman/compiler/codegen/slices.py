@@ -32,7 +32,7 @@ def _may_sink(cut: Node, readers: Collection[Node], roots: Collection[Node]) -> 
     """Whether a slice may be taken of the inputs of what it reads."""
     source = cut.inputs[0]
     if source.op == "slice":
-        return source.value[0] <= cut.value[0]  # of two axes the last is cut first: products are cut along it
+        return bool(source.value[0] <= cut.value[0])  # of two axes the last is cut first: products are cut along it
     if source.op == "concat":
         return source.value == cut.value[0] and _part(cut) is not None
     if not OPS[source.op].pointwise or source.op == "const" or source in roots:
@@ -41,7 +41,7 @@ def _may_sink(cut: Node, readers: Collection[Node], roots: Collection[Node]) -> 
     if any(node.op != "slice" or node.value[0] != axis for node in readers):
         return False
     ends: list[tuple[int, int]] = sorted(node.value[1:] for node in readers)
-    return all(bool(one[1] <= other[0]) for one, other in pairwise(ends))
+    return all(one[1] <= other[0] for one, other in pairwise(ends))
 
 
 def _part(cut: Node) -> tuple[Node, int] | None:

@@ -67,7 +67,7 @@ class Unrolled(torch.autograd.Function):
                 programs,
                 ctx.names,
                 inputs,
-                programs.kept(kept),
+                programs.kept(kept, packed=ctx.rows is not None),
                 cotangents,
                 ctx.steps,
                 ctx.batch,

@@ -71,11 +71,12 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
             raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {devices}.")
         return Backend(None, f"on {devices} torch runs the loop")
     if wanted.schedule is None:
-        return _for_host(host().name, name == "c")
+        return _for_host(os.environ.get("ELMAN_TARGET"), name == "c")
     return Backend(wanted.schedule, f"kernels for {wanted.schedule.target}", strict=name == "c")
 
 
 @functools.cache
-def _for_host(target: str, strict: bool) -> Backend:
-    """Kernels for this machine; one object for all calls."""
+def _for_host(named: str | None, strict: bool) -> Backend:
+    """Kernels for this machine, under what ELMAN_TARGET says; found out once."""
+    target = host().name
     return Backend(Schedule(target=target), f"kernels for {target}", strict, free=True)

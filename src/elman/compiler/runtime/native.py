@@ -26,17 +26,28 @@ _CHUNK = 2**21  # bytes that the stage before makes at a time, so that they are 
 class Shelf:
     """Results of one shape that only the gradient will read: they lie side by side in one block of memory.
 
+    What enters a step and what left the one before it are the same numbers: two such results share one block of T + 1
+    steps, in which the later one lies a step further.
+
     Attributes:
         name: of the block among the results.
         places: of the results in the kernel, in the order of the block.
         names: of the results, each with its place; one may have several.
         read: which of them the stage after reads, too.
+        chained: whether they are what enters a step and what leaves it, in the order of memory.
     """
 
     name: str
     places: tuple[int, ...]
     names: tuple[tuple[str, int], ...]
     read: tuple[int, ...]
+    chained: bool = False
+
+    def parts(self, made: Tensor, packed: bool) -> list[Tensor]:
+        """The results in a block."""
+        if self.chained and not packed:
+            return [made[:-1], made[1:]]
+        return list(made.unbind(0))
 
 
 class NativeProgram:
@@ -97,15 +108,15 @@ class NativeProgram:
         results.update(blocks)
         return results, states
 
-    def kept(self, results: Tensors) -> Tensors:
-        """Results by name, those that came in blocks, too.
+    def kept(self, results: Tensors, packed: bool) -> Tensors:
+        """Results by name, those that came in blocks, too; `packed` if the rows were.
 
         A block is one tensor to make, to save and to give back: with views of it, or a tensor for each of its
         results, a step of an LSTM takes 20 us more.
         """
         found = dict(results)
         for shelf in self._shelves:
-            parts = dict(zip(shelf.places, found.pop(shelf.name).unbind(0), strict=True))
+            parts = dict(zip(shelf.places, shelf.parts(found.pop(shelf.name), packed), strict=True))
             for name, place in shelf.names:
                 found[name] = self.launcher.results[place].given(parts[place], 1)
         return found
@@ -117,15 +128,20 @@ class NativeProgram:
             The results by place, where they are given out or read by the stage after, as the kernel writes them; the
             blocks by name; the address of each result.
         """
-        found, blocks, slots, addresses = {}, {}, self.launcher.results, [0] * len(self.launcher.results)
+        slots, addresses = self.launcher.results, [0] * len(self.launcher.results)
+        found: dict[int, Tensor] = {}
+        blocks: Tensors = {}
         for shelf in self._shelves:
             slot = slots[shelf.places[0]]
-            made = block((len(shelf.places), *slot.place(rows)), slot.dtype, CPU)
-            first, step = made.data_ptr(), made.nbytes // len(shelf.places)
+            packed, (steps, *rest) = rows.index is not None, slot.place(rows)
+            size = (steps + 1, *rest) if shelf.chained and not packed else (len(shelf.places), steps, *rest)
+            made = block(size, slot.dtype, CPU)
+            first, step = made.data_ptr(), made.stride(0) * made.itemsize
             for number, place in enumerate(shelf.places):
                 addresses[place] = first + number * step
-            for number in shelf.read:
-                found[shelf.places[number]] = made[number]
+            if shelf.read:
+                parts = shelf.parts(made, packed)
+                found |= {shelf.places[number]: parts[number] for number in shelf.read}
             blocks[shelf.name] = made
         for place in self._alone:
             made = block(slots[place].place(rows), slots[place].dtype, CPU)
@@ -134,17 +150,30 @@ class NativeProgram:
 
     @cached_property
     def _shelves(self) -> tuple[Shelf, ...]:
-        """The blocks, one for each shape."""
+        """The blocks: one for each state of which both is kept, what enters a step and what leaves it, one for each
+        shape of the rest.
+        """
+        chains = self._chains()
         alike: dict[Any, dict[str, int]] = {}
         for name, place in self._shelved.items():
             slot = self.launcher.results[place]
-            alike.setdefault((slot.by_row, slot.features, slot.dtype), {})[name] = place
+            chain = next((chain for chain in chains if place in chain), None)
+            alike.setdefault(chain or (slot.by_row, slot.features, slot.dtype), {})[name] = place
         shelves: list[Shelf] = []
-        for some in alike.values():
-            places = tuple(dict.fromkeys(some.values()))
+        for key, some in alike.items():
+            places = key if key in chains else tuple(dict.fromkeys(some.values()))
             read = tuple(n for n, place in enumerate(places) if place in self._read_results.values())
-            shelves.append(Shelf(f"block {len(shelves)}", places, tuple(some.items()), read))
+            shelves.append(Shelf(f"block {len(shelves)}", places, tuple(some.items()), read, key in chains))
         return tuple(shelves)
+
+    def _chains(self) -> list[tuple[int, ...]]:
+        """Pairs of places: what enters a step and what leaves it, in the order of time."""
+        layout, shelved = self.kernel.layout, set(self._shelved.values())
+        place = {node: number for number, node in reversed(list(enumerate(layout.results)))}
+        pairs = [(place.get(carry.entering), place.get(carry.leaving)) for carry in layout.loop.carries]
+        found = [(one, two) for one, two in pairs if one != two and one in shelved and two in shelved]
+        once = [pair for pair in found if sum(other in pair for both in found for other in both) == 2]
+        return [pair[::-1] if self.kernel.loop.reverse else pair for pair in once]
 
     @cached_property
     def _alone(self) -> tuple[int, ...]:

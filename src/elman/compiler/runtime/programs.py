@@ -79,10 +79,10 @@ class Programs:
             self.refused = str(error)
             return Program(hoisted())
 
-    def kept(self, results: Tensors) -> Tensors:
+    def kept(self, results: Tensors, packed: bool = False) -> Tensors:
         """Results of `forward_kept` by name, those that only the gradient reads, too."""
         program = self.forward_kept
-        return program.kept(results) if isinstance(program, NativeProgram) else results
+        return program.kept(results, packed) if isinstance(program, NativeProgram) else results
 
     @property
     def native(self) -> bool:
