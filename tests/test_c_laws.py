@@ -13,11 +13,12 @@ from torch.func import functional_call, vmap
 from torch.utils.data import DataLoader
 
 import elman
-from c_kernels import HERE, SCHEDULE, in_c
+from c_kernels import HERE, SCHEDULE, in_c, kernels_of
 from compiled import assert_same, flat, outcome, random_tensor, step_by_step
 from elman.compiler.codegen import TARGETS, Kernel, Schedule
 from elman.compiler.runtime import build
 from elman.compiler.runtime.backend import using
+from elman.compiler.runtime.rows import all_rows
 
 CELLS = {
     "elman": elman.Elman,
@@ -237,15 +238,8 @@ def test_threads_are_obeyed():
     for number in (1, 2):
         with threads(number), using(backend="c", schedule=SCHEDULE):
             program = layer.plan(x).layers[0].programs.forward
-            rows = program_rows(50, 64)
-            seen.append(program.launcher.form(rows).workers)
+            seen.append(program.launcher.form(all_rows(50, 64)).workers)
     assert seen == [1, 2]
-
-
-def program_rows(steps, batch):
-    from elman.compiler.runtime.rows import all_rows
-
-    return all_rows(steps, batch)
 
 
 class Collate:
@@ -302,13 +296,9 @@ def test_avx512_can_be_compiled(name, tmp_path):
     if works.returncode:
         pytest.skip("this compiler knows no AVX-512")
     for dtype in (torch.float32, torch.float64):
-        layer = make(name, dtype=dtype)
-        with using(backend="reference"):
-            compiled = layer.plan(random_tensor(T, B, I, dtype=dtype)).layers[0].compiled
-        stages = (compiled.training_stages, compiled.backward_stages(compiled.inputs), compiled.stages)
-        for number, inside in enumerate(stage.inside for stage in stages if stage.inside is not None):
-            text = Kernel(inside, Schedule(target="avx512")).text
+        layer, x = make(name, dtype=dtype), random_tensor(T, B, I, dtype=dtype)
+        for number, kernel in enumerate(kernels_of(layer, x, schedule=SCHEDULE)):
             file = tmp_path / f"{number}.c"
-            file.write_text(text)
+            file.write_text(Kernel(kernel.loop, Schedule(target="avx512")).text)
             command = [*compiler.command, "-O2", "-std=gnu11", *TARGETS["avx512"].flags, "-c", str(file)]
             subprocess.run([*command, "-o", os.devnull], check=True, capture_output=True)
