@@ -211,7 +211,7 @@ def product(rows: int, columns: int) -> str:
     sums = max(1, min(4, -(-8 // (rows * columns))))
     grid = [(s, r, c) for s in range(sums) for r in range(rows) for c in range(columns)]
     lines = [
-        f"INLINE void product_{rows}x{columns}(const real *x, long stride, long length, const real *w, vec *out) {{",
+        f"ALONE void product_{rows}x{columns}(const real *x, long stride, long length, const real *w, vec *out) {{",
         f"  vec {', '.join(f'a{s}_{r}_{c} = v_set(0)' for s, r, c in grid)};",
         "  long k = 0;",
         f"  for (; k + {sums} <= length; k += {sums}, w += {sums * columns} * LANES) {{",
@@ -269,6 +269,7 @@ _OWN = re.compile(r"\b(Call|Rows|load|save|block|prepare|work|run|group\d+(_unit
 
 _PRELUDE = """\
 #define INLINE static inline __attribute__((always_inline))
+#define ALONE static __attribute__((noinline)) /* so that its accumulators compete with nothing for registers */
 
 /* The first m entries. */
 INLINE vec get(const real *p, int m) { return m == LANES ? v_load(p) : v_load_n(p, m); }

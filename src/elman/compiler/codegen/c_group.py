@@ -365,8 +365,16 @@ def base(memory: Memory, row: str, lanes: int) -> str:
 
 
 def padded(memory: Memory, lanes: int) -> int:
-    """Entries from row to row of a memory of the kernel's own."""
-    return -(-memory.size // lanes) * lanes
+    """Entries from row to row of a memory of the kernel's own.
+
+    Rows at a distance of a power of two would meet in the same few lines of a cache: they get an odd number of lines.
+    """
+    size = -(-memory.size // lanes) * lanes
+    return size if size < _LINES_APART or size % _LINES_APART else size + _LINE
+
+
+_LINE = 16  # entries: 64 bytes of float32
+_LINES_APART = 8 * _LINE
 
 
 def _best(free: Sequence[str], summed: Sequence[str], strides: Sequence[Mapping[str, int]]) -> str | None:
