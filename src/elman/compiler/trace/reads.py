@@ -3,11 +3,11 @@
 import contextlib
 import dis
 import enum
+import functools
 import operator
 import types
 import weakref
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class Reads:
         """Remember that `name` of the module at `path` was read."""
         if (path, name) not in self._seen:
             # The value is kept, so that no id is used twice; a method without the module, which may go away.
-            kept = value.__func__ if isinstance(value, types.MethodType) else value
+            kept = value.__func__ if _of_a_module(value) else value
             self._seen[path, name] = (freeze(value), kept)
             self._lasting &= self._can_last(kept)
 
@@ -68,6 +68,11 @@ class Reads:
         if type(kept) is tuple:
             return all(isinstance(entry, _LASTING) for entry in kept)
         return isinstance(kept, (*_LASTING, nn.Module))
+
+
+def _of_a_module(value: Any) -> bool:
+    """Whether a value is a method of a module, what it reads of which is recorded by itself."""
+    return isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module)
 
 
 def _same_entries(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
@@ -114,8 +119,8 @@ def freeze(value: Any, depth: int = _DEPTH) -> Any:
         return "nan"
     if isinstance(value, _PLAIN):
         return (type(value), value)
-    if isinstance(value, types.MethodType):
-        return freeze(value.__func__, depth)
+    if parts := _bound(value):
+        return tuple(freeze(part, max(0, depth - number)) for number, part in enumerate(parts))
     if isinstance(value, types.FunctionType) and depth > 0:
         return ("same object", id(value), *(freeze(item, depth - 1) for item in _looked_up(value)))
     if isinstance(value, torch.Tensor) and value.dim() == 0:
@@ -135,6 +140,13 @@ def freeze(value: Any, depth: int = _DEPTH) -> Any:
     return ("same object", id(value))
 
 
+def _bound(value: Any) -> tuple[Any, ...]:
+    """A function and what it is bound to; nothing where a value is something else."""
+    if isinstance(value, types.MethodType):
+        return (value.__func__,) if _of_a_module(value) else (value.__func__, value.__self__)
+    return (value.func, value.args, value.keywords) if isinstance(value, functools.partial) else ()
+
+
 def _looked_up(function: types.FunctionType) -> Iterator[Any]:
     """What a function reads from around it: the names that it closes over, and global numbers and containers."""
     for cell in function.__closure__ or ():
@@ -146,7 +158,7 @@ def _looked_up(function: types.FunctionType) -> Iterator[Any]:
             yield value
 
 
-@lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024)
 def _globals_of(code: types.CodeType) -> tuple[str, ...]:
     """The names that a function looks up among its globals."""
     return tuple(dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"))
