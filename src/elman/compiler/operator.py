@@ -19,7 +19,7 @@ from .runtime.autograd import gradient
 from .runtime.backend import choose
 from .runtime.compiled import Compiled
 from .runtime.eager import States
-from .runtime.job import programs_of
+from .runtime.job import NO_ROWS, programs_of
 from .runtime.program import Tensors
 from .runtime.programs import Programs
 from .runtime.tuned import tuned
@@ -72,7 +72,8 @@ def _unroll(
 def _programs(
     compiled: Compiled, named: Tensors, states: Sequence[Tensor], batch: int, wanted: frozenset[str] | None
 ) -> Programs:
-    return programs_of(compiled, tuned(compiled, choose((*named.values(), *states)), batch), wanted)
+    backend = choose((*named.values(), *states)) if batch else NO_ROWS
+    return programs_of(compiled, tuned(compiled, backend, batch), wanted)
 
 
 def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -66,7 +66,7 @@ def unroll(
     if torch.compiler.is_compiling():
         return _in_torch_compile(cell, given, states, used, emit, generator)
     if transformed():
-        note(cell, None, "torch.func or forward-mode differentiation looks at every operation")
+        note(cell, None, "torch.func, forward-mode differentiation, make_fx or fake tensors look at every operation")
         return _step_by_step(cell, given, states, emit, parameters)
     with _plain_precision(states, given):
         given, states = in_precision(used, given, states)
@@ -161,10 +161,18 @@ def in_precision(parameters: Mapping[str, Tensor], given: Sequences, states: Sta
     return replace(given, x=own(given.x), fed=own(given.fed)), tuple(own(state) for state in states)
 
 
+_MODES = (torch._C._TorchDispatchModeKey.PROXY, torch._C._TorchDispatchModeKey.FAKE)
+
+
 def transformed() -> bool:
-    """Whether torch.func or forward-mode differentiation looks at what is run: they want plain operations."""
+    """Whether torch.func, forward-mode differentiation, make_fx or fake tensors look at what is run.
+
+    They want plain operations.
+    """
     forward_mode = torch.autograd.forward_ad._current_level >= 0
-    return forward_mode or torch._C._are_functorch_transforms_active()
+    if forward_mode or torch._C._are_functorch_transforms_active():
+        return True
+    return torch._C._len_torch_dispatch_stack() > 0 and any(map(torch._C._get_dispatch_mode, _MODES))
 
 
 def _step_by_step(

@@ -72,6 +72,12 @@ class Recurrent(Layer):
         unlike = x is not None and any(first.dtype is not x.dtype or first.device != x.device for first in initial)
         if x is not None and unlike and x.is_floating_point() and not any(True for _ in self.cell.parameters()):
             initial = tuple(first.to(x) if first.is_floating_point() else first for first in initial)
+        for number, first in enumerate(initial):
+            if first.shape[:1] != (batch,):
+                raise ShapeError(
+                    f"the initial state {number} of {type(self.cell).__name__}: expected one for each of {batch} rows, "
+                    f"got {list(first.shape)}: use expand({batch}, ...) in initial_state or start."
+                )
         if state is None:
             return initial
         names = [f"state {number}" for number in range(len(initial))]

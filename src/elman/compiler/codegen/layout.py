@@ -307,13 +307,14 @@ class Layout:
 def light(node: Node) -> bool:
     """Whether a kernel does an operation beside what it reads and writes anyway.
 
-    A product with its bias is left to the vendor's product over all steps.
+    A product with its bias is left to the vendor's product over all steps; what all rows share is computed once for
+    them, before.
     """
+    if BATCH not in node.shape:
+        return False
     if node.op == "add" and any(source.op == "einsum" for source in node.inputs):
         return False
-    if node.op in ("sum", "amax"):
-        return BATCH in node.shape
-    return node.op == "concat" or node.op in MOVES or (OPS[node.op].pointwise and node.op != "const")
+    return node.op in ("sum", "amax", "concat") or node.op in MOVES or OPS[node.op].pointwise
 
 
 def _bool(node: Node) -> bool:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from elman.compiler.codegen import Schedule
 from elman.errors import ArgumentError
@@ -70,9 +72,21 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
         if name == "c":
             raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {devices}.")
         return Backend(None, f"on {devices} torch runs the loop")
+    if strangers := [kind.__name__ for kind in {*map(type, tensors)} - _USUAL if _has_no_memory(kind)]:
+        if name == "c":
+            raise ArgumentError(f"the C backend computes on memory, which a {strangers[0]} does not show.")
+        return Backend(None, f"a {strangers[0]} looks at every operation")
     if wanted.schedule is None:
         return _for_host(os.environ.get("ELMAN_TARGET"), name == "c")
     return Backend(wanted.schedule, f"kernels for {wanted.schedule.target}", strict=name == "c")
+
+
+_USUAL = {Tensor, Parameter}
+
+
+def _has_no_memory(kind: type[Tensor]) -> bool:
+    """Whether a kind of tensor has operations of its own, such as a fake one: where its numbers are, nobody knows."""
+    return kind.__torch_dispatch__ is not torch._C._disabled_torch_dispatch_impl
 
 
 @functools.cache

@@ -14,6 +14,8 @@ from .programs import Backend, Programs
 from .rows import Rows, live_rows, pack, unpack
 from .tuned import tuned
 
+NO_ROWS = Backend(None, "there are no rows")
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -47,7 +49,7 @@ def prepared(compiled: Compiled, backend: Backend, given: Sequences, named: Tens
     Rows that start anew are not packed: then a cotangent may belong to a row rather than to a step.
     """
     if given.batch == 0:
-        backend = Backend(None, "there are no rows")
+        backend = NO_ROWS
     backend = tuned(compiled, backend, given.batch)
     wanted = frozenset(name for name, tensor in named.items() if tensor.requires_grad) if training else None
     ragged = given.live is not None and given.reset is None and bool(given.live.any())

@@ -63,6 +63,8 @@ class Slot:
             given = given.view(torch.uint8)
         elif given.dtype is not self.real:
             given = given.to(self.real)
+        if given.is_neg():  # torch.imag of a conjugate: the sign stands in the tensor, not in the memory
+            given = given.resolve_neg()
         if self.axis:
             lead = given.dim() - len(self.node.shape)
             given = given.movedim(lead + self.axis, lead)
@@ -83,7 +85,7 @@ class Slot:
 
     def strided(self, given: Tensor) -> tuple[Tensor, int]:
         """A sequence as the kernel reads it, its rows at equal distances, and the distance; copied if need be."""
-        if given.dtype is self.dtype and not self.axis and given.is_contiguous():
+        if given.dtype is self.dtype and not self.axis and given.is_contiguous() and not given.is_neg():
             return given, self.size  # nearly always, and there are many of them
         tensor = self.read(given)
         if tensor.is_contiguous():

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .memory import CPU
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -72,7 +74,7 @@ class Rows:
     def live(self) -> Tensor:
         """[T, B], True while a row lasts."""
         assert self.index is not None
-        live = torch.zeros(self.steps * self.batch, dtype=torch.bool)
+        live = torch.zeros(self.steps * self.batch, dtype=torch.bool, device=CPU)
         return live.index_fill_(0, self.index, True).view(self.steps, self.batch)
 
     def frame(self, threads: int, most: int) -> Frame:
@@ -88,12 +90,12 @@ class Rows:
     def _cut(self, threads: int, most: int) -> Frame:
         count = -(-self.batch // most)
         count = max(1, min(self.batch, -(-count // threads) * threads))
-        places = torch.arange(self.batch)
+        places = torch.arange(self.batch, device=CPU)
         bounds = [self.batch * number // count for number in range(count + 1)]
         if self.ends is not None:  # long and short rows in each block
             parts = [places[number::count] for number in range(count)]
             bounds, places = [0, *accumulate(len(part) for part in parts)], torch.cat(parts)
-        alive = {"order": places, "row": self.order[places], "bounds": torch.tensor(bounds)}
+        alive = {"order": places, "row": self.order[places], "bounds": torch.tensor(bounds, device=CPU)}
         if self.ends is not None:
             alive["ends"] = self.ends[places]
         numbers = {"blocks": count, "workers": min(threads, count), "packed": int(self.index is not None)}
@@ -103,8 +105,8 @@ class Rows:
 
 @lru_cache(maxsize=16)
 def all_rows(steps: int, batch: int) -> Rows:
-    """Every row at every step."""
-    return Rows(torch.arange(batch), torch.arange(0, steps * batch, batch))
+    """Every row at every step; on the CPU, whatever torch.set_default_device says."""
+    return Rows(torch.arange(batch, device=CPU), torch.arange(steps, device=CPU) * batch)
 
 
 def live_rows(live: Tensor) -> Rows:
@@ -112,7 +114,7 @@ def live_rows(live: Tensor) -> Rows:
     steps, batch = live.shape
     lengths = live.sum(0)
     ends, order = torch.sort(lengths, descending=True, stable=True)
-    index = (torch.arange(steps).unsqueeze(1) * batch + order)[live[:, order]]
+    index = (torch.arange(steps, device=CPU).unsqueeze(1) * batch + order)[live[:, order]]
     counts = live.sum(1)
     return Rows(order, torch.cumsum(counts, 0) - counts, ends, index)
 
@@ -140,10 +142,10 @@ def padded(packed: Tensor, rows: Rows, by_row: bool) -> Tensor:
     assert rows.index is not None
     if not by_row:
         return packed.index_select(0, rows.at.clamp(max=len(packed) - 1))
-    found = torch.zeros(rows.steps * rows.batch, dtype=torch.long)
-    found = found.index_copy_(0, rows.index, torch.arange(len(rows.index))).view(rows.steps, rows.batch)
+    found = torch.zeros(rows.steps * rows.batch, dtype=torch.long, device=CPU)
+    found = found.index_copy_(0, rows.index, torch.arange(len(rows.index), device=CPU)).view(rows.steps, rows.batch)
     last = (rows.live().sum(0) - 1).clamp(min=0)
-    steps = torch.minimum(torch.arange(rows.steps).unsqueeze(1), last)
+    steps = torch.minimum(torch.arange(rows.steps, device=CPU).unsqueeze(1), last)
     flat = packed.squeeze(1).index_select(0, found.gather(0, steps).flatten())
     return flat.view(rows.steps, rows.batch, *packed.shape[2:])
 
@@ -153,7 +155,8 @@ class _Pack(torch.autograd.Function):
     def forward(ctx: Any, sequence: Tensor, rows: Rows) -> Tensor:
         ctx.rows = rows
         assert rows.index is not None
-        return sequence.flatten(0, 1).index_select(0, rows.index).unsqueeze(1)
+        flat = sequence.reshape(rows.steps * rows.batch, *sequence.shape[2:])  # torch's older vmap knows no flatten
+        return flat.index_select(0, rows.index).unsqueeze(1)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
