@@ -44,15 +44,11 @@ def by_hand(cell, x):
     return torch.stack(outputs), state
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [Kept(4, "tanh"), *(Halves(4, f) for f in sorted(WHOLE - {"log", "sqrt"}))],
-    ids=lambda c: c.function.__name__,
-)
+@pytest.mark.parametrize("cell, function", [(Kept, "tanh"), *((Halves, f) for f in sorted(WHOLE - {"log", "sqrt"}))])
 @pytest.mark.parametrize("training", [False, True])
-def test_slices_of_shared_memory_equal_the_loop(cell, training):
-    torch.manual_seed(0)
-    cell = cell.to(DTYPE)
+def test_slices_of_shared_memory_equal_the_loop(cell, function, training):
+    torch.manual_seed(0)  # before the weights are drawn: of exp(e) some draws are infinite
+    cell = cell(4, function).to(DTYPE)
     x = torch.randn(5, 3, 4, dtype=DTYPE)
     with torch.set_grad_enabled(training):
         found, expected = elman.Recurrent(cell)(x), by_hand(cell, x)
