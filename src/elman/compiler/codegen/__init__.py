@@ -3,7 +3,8 @@
 from .c import Kernel, together
 from .layout import light
 from .places import Memory
+from .product import product_text
 from .schedule import Schedule
 from .target import TARGETS, Target
 
-__all__ = ["TARGETS", "Kernel", "Memory", "Schedule", "Target", "light", "together"]
+__all__ = ["TARGETS", "Kernel", "Memory", "Schedule", "Target", "light", "product_text", "together"]

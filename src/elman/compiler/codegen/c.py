@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 
 from elman.compiler.unfold import Loop
 from elman.errors import TraceError
@@ -16,6 +15,7 @@ from .c_group import Bundle, GroupText, padded, tiles_of
 from .layout import Layout
 from .places import Memory
 from .schedule import Schedule
+from .target import header
 
 _DTYPES = {"float32", "float64", "bool", "int64", "int32"}  # narrower ones wrap around where a real number does not
 
@@ -191,8 +191,7 @@ def together(kernels: Sequence[Kernel], suffixes: Sequence[str]) -> str:
     first = kernels[0]
     tiles = tiles_of([bundle for kernel in kernels for bundle in kernel.bundles])
     parts = [
-        f"#define ELMAN_DOUBLE {int(first.double)}\n#define ELMAN_VECTOR {first.schedule.machine.vector}",
-        files(__package__).joinpath("vector.h").read_text(encoding="utf-8"),
+        header(first.schedule.machine, first.double),
         _PRELUDE,
         *(product(rows, columns) for rows, columns in tiles),
         *(kernel.own(suffix) for kernel, suffix in zip(kernels, suffixes, strict=True)),
@@ -278,18 +277,6 @@ INLINE void put(real *p, vec x, int m) { if (m == LANES) v_store(p, x); else v_s
 INLINE void copy_real(real *to, const real *from, long n) { __builtin_memcpy(to, from, n * sizeof(real)); }
 INLINE void copy_char(unsigned char *to, const unsigned char *from, long n) { __builtin_memcpy(to, from, n); }
 
-#if defined(__SSE__) && defined(__GNUC__)
-static inline unsigned flush(void) {
-  const unsigned old = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(old | 0x8040);
-  return old;
-}
-static inline void restore(unsigned old) { __builtin_ia32_ldmxcsr(old); }
-#else
-static inline unsigned flush(void) { return 0; }
-static inline void restore(unsigned old) { (void)old; }
-#endif
-
 /* A piece of scratch memory. */
 INLINE char *take(char **scratch, long bytes) {
   char *place = (char *)(((unsigned long)*scratch + 63) & ~63ul);
@@ -353,14 +340,14 @@ _LAUNCH = """\
 /* Takes blocks of rows until none is left; denormals are flushed meanwhile. */
 static void work(void *given) {
   Call *c = (Call *)given;
-  const unsigned mode = flush();
+  const unsigned mode = v_flush();
   char *scratch = c->scratch + __atomic_fetch_add(&c->next_worker, 1, __ATOMIC_RELAXED) * c->scratch_size;
   for (;;) {
     const long b = __atomic_fetch_add(&c->next_block, 1, __ATOMIC_RELAXED);
     if (b >= c->blocks) break;
     block(c, c->bounds[b], c->bounds[b + 1], scratch);
   }
-  restore(mode);
+  v_restore(mode);
 }
 
 void run(Call *c) {

@@ -1,6 +1,7 @@
 """What a kernel is written for: the width of a vector, how many there are, and the flags that ask for them."""
 
 from dataclasses import dataclass
+from importlib.resources import files
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,9 @@ TARGETS = {
 }
 """From the widest to the one that any processor runs: vectors of 16 bytes are part of every 64-bit instruction set,
 and GCC and Clang write them out in scalars where they are not."""
+
+
+def header(target: Target, double: bool) -> str:
+    """What every text for a target begins with: its vectors, and the functions of them."""
+    size = f"#define ELMAN_DOUBLE {int(double)}\n#define ELMAN_VECTOR {target.vector}"
+    return f"{size}\n\n{files(__package__).joinpath('vector.h').read_text(encoding='utf-8')}"

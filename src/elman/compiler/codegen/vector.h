@@ -91,6 +91,47 @@ V_HOT void v_store_strided(real *p, long stride, vec x, int n)
     for (int i = 0; i < LANES; i++) if (i < n) p[i * stride] = x[i];
 }
 
+/* ---- LANES vectors as a square: rows become columns ---- */
+
+#ifdef __clang__ /* makes one instruction of such a loop; GCC does not */
+V_HOT vec v_pick(vec a, vec b, mask lanes)
+{
+    V_EACH(lanes[i] < LANES ? a[lanes[i]] : b[lanes[i] - LANES]);
+}
+#else
+V_HOT vec v_pick(vec a, vec b, mask lanes) { return __builtin_shuffle(a, b, lanes); }
+#endif
+
+V_HOT void v_turn(vec *v)
+{
+#pragma GCC unroll 4
+    for (int s = LANES / 2; s; s /= 2) {
+        mask low, high;
+        for (int i = 0; i < LANES; i++) low[i] = i & s ? LANES + i - s : i, high[i] = i & s ? LANES + i : i + s;
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++) {
+            if (i & s) continue;
+            const vec a = v[i], b = v[i + s];
+            v[i] = v_pick(a, b, low), v[i + s] = v_pick(a, b, high);
+        }
+    }
+}
+
+/* ---- Denormals: flushed between the two; the second puts back what the first found ---- */
+
+#if defined(__SSE__) && defined(__GNUC__)
+V_HOT unsigned v_flush(void)
+{
+    const unsigned old = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(old | 0x8040);
+    return old;
+}
+V_HOT void v_restore(unsigned old) { __builtin_ia32_ldmxcsr(old); }
+#else
+V_HOT unsigned v_flush(void) { return 0; }
+V_HOT void v_restore(unsigned old) { (void)old; }
+#endif
+
 /* ---- Masks: bytes 0 and 1 in memory ---- */
 
 V_HOT mask v_mask_set(int truth) { return (mask){0} - (whole)(truth != 0); }

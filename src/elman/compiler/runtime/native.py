@@ -15,6 +15,7 @@ from elman.compiler.unfold import Stages
 
 from .launch import Call, Launcher
 from .memory import CPU, block
+from .products import own_products
 from .program import Result, Tensors
 from .python import build, render
 from .rows import Rows, all_rows
@@ -79,7 +80,8 @@ class NativeProgram:
             "inside": self.kernel.text,
             "after": render("after", self._after),
         }
-        self._run = {name: build(name, self.text[name]) for name in ("before", "after")}
+        products = own_products(schedule.machine, self.kernel.double)
+        self._run = {name: build(name, self.text[name], products) for name in ("before", "after")}
         self._inputs = [(str(node.value), node.shape[:1] == (TIME,)) for node in stages.before.inputs]
         self._reads = tuple(str(node.value) for node in self._after.inputs)
 

@@ -6,16 +6,17 @@ The text is short enough to read: `layer.plan(x).python` is what runs.
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
 from elman.axes import TIME
 from elman.compiler.graph import Graph, Node
 
-from .memory import LARGE, block
+from .products import BY_TORCH, Products
 from .torch_ops import TORCH, VIEWS, is_linear, writing
 
 _CACHE = 2**19  # bytes
@@ -183,11 +184,6 @@ def _last_use(nodes: Sequence[Node], fused: Mapping[Node, Node], results: Collec
     return gone
 
 
-def rows(x: Tensor) -> Tensor:
-    """x [..., H] as [rows, H]."""
-    return x.flatten(0, -2)
-
-
 def sum_of_products(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
     """The sum of a b over axes, the first among them, some steps at a time."""
     at_once = max(1, _CACHE * a.size(0) // max(1, a.numel() * a.element_size()))
@@ -195,19 +191,9 @@ def sum_of_products(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
     return torch.stack([(x * y).sum(axes) for x, y in parts]).sum(0)
 
 
-def times(x: Tensor, w: Tensor) -> Tensor:
-    """x [T, B, H] times w [H, I], into large pages if the result is large."""
-    steps, batch, _ = x.shape
-    size = w.size(1)
-    if steps * batch * size * x.element_size() < LARGE or torch.is_grad_enabled():
-        return torch.mm(rows(x), w).view(steps, batch, size)
-    out = block((steps * batch, size), x.dtype, x.device)
-    return torch.mm(rows(x), w, out=out).view(steps, batch, size)
-
-
-def build(name: str, text: str) -> Callable[..., tuple[Tensor, ...]]:
+def build(name: str, text: str, products: Products = BY_TORCH) -> Callable[..., tuple[Tensor, ...]]:
     """The function that a text defines."""
-    space: dict[str, Any] = {"torch": torch, "linear": linear, "pad": pad, "aten": torch.ops.aten}
-    space |= {function.__name__: function for function in (rows, times, sum_of_products)}
+    space: dict[str, Any] = {"torch": torch, "pad": pad, "aten": torch.ops.aten, "sum_of_products": sum_of_products}
+    space |= {field.name: getattr(products, field.name) for field in fields(products)}
     exec(compile(text, f"<elman {name}>", "exec"), space)
     return space[name]  # type: ignore[no-any-return]

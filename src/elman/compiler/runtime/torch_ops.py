@@ -65,7 +65,7 @@ def _einsum(node: Node, args: Sequence[str]) -> str:
         return f"times({args[0]}, {args[1]})" if node.shape[0] == TIME and len(a) == 3 else f"{args[0]} @ {args[1]}"
     common = len(a) - 1
     if common > 0 and len(b) == len(a) and a[:common] == b[:common] and result == a[-1] + b[-1]:
-        return f"rows({args[0]}).t() @ rows({args[1]})"
+        return f"summed({args[0]}, {args[1]})"
     return f"torch.einsum('{node.value}', {', '.join(args)})"
 
 
