@@ -13,13 +13,14 @@ import torch
 
 import elman.compiler.codegen
 from elman.compiler.codegen.target import TARGETS, Target
+from elman.compiler.runtime.build import runs_here
 
 HEADER = (Path(elman.compiler.codegen.__file__).parent / "vector.h").read_text()
 FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 # The lanes of AVX-512 in what instructions there are: all of its code but the masked loads and stores.
 WIDE = Target("wide", 64, 16, (*TARGETS["avx2"].flags, "-Wno-psabi"))
-RUN = {target.name: target for target in (TARGETS["avx2"], TARGETS["plain"], WIDE)}
+RUN = {target.name: target for target in (*filter(runs_here, TARGETS.values()), WIDE)}
 KINDS = list(itertools.product(RUN, ["float32", "float64"]))
 
 # Each function of one vector: what it is in long double, and how many ulps it may be off in float and in double.

@@ -15,10 +15,12 @@
 #if ELMAN_DOUBLE
 typedef double real;
 typedef __INT64_TYPE__ whole;
+typedef long long v_lanes __attribute__((vector_size(ELMAN_VECTOR))); /* as instructions of x86 take a mask */
 #define V_PICK(f, d) (d)
 #else
 typedef float real;
 typedef __INT32_TYPE__ whole;
+typedef int v_lanes __attribute__((vector_size(ELMAN_VECTOR)));
 #define V_PICK(f, d) (f)
 #endif
 
@@ -59,9 +61,8 @@ V_HOT void v_store_n(real *p, vec x, int n) { __builtin_ia32_storeups512_mask(p,
 #endif
 #elif ELMAN_VECTOR == 32 && defined __AVX__
 #if ELMAN_DOUBLE
-typedef long long v_first_n __attribute__((vector_size(32)));
-V_HOT vec v_load_n(const real *p, int n) { return __builtin_ia32_maskloadpd256((const vec *)p, (v_first_n)v_first(n)); }
-V_HOT void v_store_n(real *p, vec x, int n) { __builtin_ia32_maskstorepd256((vec *)p, (v_first_n)v_first(n), x); }
+V_HOT vec v_load_n(const real *p, int n) { return __builtin_ia32_maskloadpd256((const vec *)p, (v_lanes)v_first(n)); }
+V_HOT void v_store_n(real *p, vec x, int n) { __builtin_ia32_maskstorepd256((vec *)p, (v_lanes)v_first(n), x); }
 #else
 V_HOT vec v_load_n(const real *p, int n) { return __builtin_ia32_maskloadps256((const vec *)p, v_first(n)); }
 V_HOT void v_store_n(real *p, vec x, int n) { __builtin_ia32_maskstoreps256((vec *)p, v_first(n), x); }
@@ -168,9 +169,13 @@ V_HOT vec v_where(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b 
 
 V_HOT int v_any(mask m)
 {
+#if ELMAN_VECTOR == 64 && defined __AVX512DQ__
+    return V_PICK(__builtin_ia32_cvtd2mask512, __builtin_ia32_cvtq2mask512)((v_lanes)m) != 0;
+#else
     whole any = 0;
     for (int i = 0; i < LANES; i++) any |= m[i];
     return any != 0;
+#endif
 }
 
 /* ---- Arithmetic that is no operator ---- */
@@ -182,9 +187,20 @@ V_HOT vec v_fma(vec a, vec b, vec c) { return a * b + c; } /* one rounding under
 V_HOT vec v_neg(vec x) { return -x; }
 V_HOT vec v_abs(vec x) { return (vec)((mask)x & ~V_SIGN); }
 V_HOT vec v_sign(vec x) { return v_where(x > 0, v_set(1), v_where(x < 0, v_set(-1), v_set(0))); }
-V_HOT vec v_sqrt(vec x) { V_EACH(V_PICK(__builtin_sqrtf, __builtin_sqrt)(x[i])); }
 
-/* The smaller and the larger; b where either is a NaN. GCC makes a comparison and a blend of it when b is constant. */
+/* The square root; the smaller and the larger, b where either is a NaN. GCC makes a comparison and a blend of a loop
+   over the lanes when b is constant, and with 64 bytes at times one instruction for each lane. */
+#if ELMAN_VECTOR == 64 && defined __AVX512F__
+#ifdef __clang__
+#define V_512(name, ...) V_PICK(__builtin_ia32_##name##ps512, __builtin_ia32_##name##pd512)(__VA_ARGS__, 4)
+#else
+#define V_512(name, ...) V_PICK(__builtin_ia32_##name##ps512_mask, __builtin_ia32_##name##pd512_mask)(__VA_ARGS__, (vec){0}, -1, 4)
+#endif
+V_HOT vec v_sqrt(vec x) { return V_512(sqrt, x); }
+V_HOT vec v_least(vec a, vec b) { return V_512(min, a, b); }
+V_HOT vec v_most(vec a, vec b) { return V_512(max, a, b); }
+#else
+V_HOT vec v_sqrt(vec x) { V_EACH(V_PICK(__builtin_sqrtf, __builtin_sqrt)(x[i])); }
 #if ELMAN_VECTOR == 32 && defined __AVX__
 V_HOT vec v_least(vec a, vec b) { return V_PICK(__builtin_ia32_minps256, __builtin_ia32_minpd256)(a, b); }
 V_HOT vec v_most(vec a, vec b) { return V_PICK(__builtin_ia32_maxps256, __builtin_ia32_maxpd256)(a, b); }
@@ -195,6 +211,7 @@ V_HOT vec v_most(vec a, vec b) { return V_PICK(__builtin_ia32_maxps, __builtin_i
 V_HOT vec v_least(vec a, vec b) { V_EACH(a[i] < b[i] ? a[i] : b[i]); }
 V_HOT vec v_most(vec a, vec b) { V_EACH(a[i] > b[i] ? a[i] : b[i]); }
 #endif
+#endif
 V_HOT vec v_minimum(vec a, vec b) { return v_where(a != a, a, v_least(a, b)); }
 V_HOT vec v_maximum(vec a, vec b) { return v_where(a != a, a, v_most(a, b)); }
 
@@ -204,7 +221,9 @@ V_HOT vec v_maximum(vec a, vec b) { return v_where(a != a, a, v_most(a, b)); }
 
 V_HOT vec v_floor(vec x)
 {
-#if defined __SSE2__ && !defined __SSE4_1__
+#if ELMAN_VECTOR == 64 && defined __AVX512F__
+    return V_PICK(__builtin_ia32_rndscaleps_mask, __builtin_ia32_rndscalepd_mask)(x, 1, (vec){0}, -1, 4);
+#elif defined __SSE2__ && !defined __SSE4_1__
     const real whole_above = V_PICK(0x1p23f, 0x1p52);
     vec a = v_abs(x), n = (vec)((mask)((a + whole_above) - whole_above) | ((mask)x & V_SIGN));
     return v_where(a < whole_above, v_where(n > x, n - 1, n), x);
@@ -450,10 +469,9 @@ V_COLD vec v_pow(vec a, vec b) { V_EACH(V_PICK(powf, pow)(a[i], b[i])); }
 
 V_HOT vec v_swap(vec x, int distance)
 {
-    vec y;
-#pragma GCC unroll 16
-    for (int i = 0; i < LANES; i++) y[i] = x[i ^ distance];
-    return y;
+    mask lanes;
+    for (int i = 0; i < LANES; i++) lanes[i] = i ^ distance;
+    return v_pick(x, x, lanes);
 }
 
 /* Lanes a half, a quarter, ... of the vector apart, until each lane holds the sum: one order on all compilers. */

@@ -14,7 +14,7 @@ from elman.compiler.graph import Graph, topological
 from elman.compiler.unfold import Stages
 
 from .launch import Call, Launcher
-from .memory import CPU, block
+from .memory import CPU, LENT, block
 from .products import own_products
 from .program import Result, Tensors
 from .python import build, render
@@ -80,10 +80,11 @@ class NativeProgram:
             "inside": self.kernel.text,
             "after": render("after", self._after),
         }
-        products = own_products(schedule.machine, self.kernel.double)
-        self._run = {name: build(name, self.text[name], products) for name in ("before", "after")}
-        self._inputs = [(str(node.value), node.shape[:1] == (TIME,)) for node in stages.before.inputs]
         self._reads = tuple(str(node.value) for node in self._after.inputs)
+        lent = {"before": not set(self._reads) & set(stages.before.outputs), "after": False}
+        products = {name: own_products(schedule.machine, self.kernel.double, each) for name, each in lent.items()}
+        self._run = {name: build(name, self.text[name], products[name]) for name in lent}
+        self._inputs = [(str(node.value), node.shape[:1] == (TIME,)) for node in stages.before.inputs]
 
     def __call__(
         self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any, rows: Rows | None = None
@@ -201,6 +202,7 @@ class NativeProgram:
                 tensor.narrow(0, start, stop - start) if timed else tensor
                 for tensor, (_, timed) in zip(inputs, self._inputs, strict=True)
             ]
+        LENT.begin()
         return dict(zip(outputs, self._run["before"](stop - start, batch, device, *inputs), strict=True))
 
     def _chunks(self, rows: Rows) -> list[tuple[int, int]]:
