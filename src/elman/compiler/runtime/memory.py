@@ -60,9 +60,9 @@ class Lent(threading.local):
             return block(size, dtype, device)
         place, self._next = self._next, self._next + 1
         if place == len(self._held):
-            self._held.append(torch.empty(0, dtype=torch.uint8))
+            self._held.append(torch.empty(0, dtype=torch.uint8, device=CPU))
         if self._held[place].numel() < length:
-            self._held[place] = torch.empty(length, dtype=torch.uint8)
+            self._held[place] = torch.empty(length, dtype=torch.uint8, device=CPU)
         return self._held[place][:length].view(dtype).view(size)
 
 
