@@ -57,7 +57,7 @@ class Schedule:
     def tile(self, gates: int) -> int:
         """Rows in a tile of a product with so many gates: the accumulators fill the registers but for a few."""
         room = (self.machine.registers - 4) // (gates * self.vectors(gates))
-        return max(1, min(self.rows or room, room))
+        return max(1, min(self.rows or room, room, 8))
 
     def __str__(self) -> str:
         return ", ".join(str(value) if name == "target" else f"{name} {value}" for name, value in asdict(self).items())
