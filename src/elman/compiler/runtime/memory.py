@@ -27,6 +27,11 @@ def _find_madvise() -> Any:
 
 _madvise = _find_madvise()
 
+# GNU's malloc gives memory at the end of its heap back to the system once there is twice as much of it as the largest
+# block it has seen freed, up to 32 MiB. A step of training then asks for all of its memory anew, page by page, every
+# time: up to half of its own time. So it sees a large one freed, which is never touched.
+torch.empty(2**25 - 2**14, dtype=torch.uint8, device=CPU)
+
 
 def block(size: Sequence[int], dtype: torch.dtype, device: Any) -> Tensor:
     """A tensor for results to be written into, on large pages if it is large and the system has them."""
