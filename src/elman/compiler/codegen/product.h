@@ -30,24 +30,29 @@ static void pack_rows(const real *a, long row, long rows, long depth, real *to)
     }
 }
 
+/* A few rows at a time of a matrix whose rows are whole, as panels of [depth][wide]: each line of it is read once. */
+V_HOT void pack_panels(const real *from, long row, long depth, long count, const int wide, real *to)
+{
+    for (long first = 0; first < depth; first += 16)
+        for (long panel = 0; panel < count; panel += wide)
+            for (long k = first; k < least(first + 16, depth); k++) {
+                const real *p = from + k * row + panel;
+                real *q = to + panel * depth + k * wide;
+                if (count - panel >= wide) __builtin_memcpy(q, p, wide * sizeof(real));
+                else for (int i = 0; i < wide; i++) q[i] = i < count - panel ? p[i] : 0;
+            }
+}
+
 /* Of A, whose columns are whole: a panel of [depth][TILE] for each tile. */
 static void pack_columns(const real *a, long column, long rows, long depth, real *to)
 {
-    for (; rows > 0; rows -= TILE, a += TILE)
-        for (long k = 0; k < depth; k++, to += TILE) {
-            if (rows >= TILE) __builtin_memcpy(to, a + k * column, TILE * sizeof(real));
-            else for (int r = 0; r < TILE; r++) to[r] = r < rows ? a[k * column + r] : 0;
-        }
+    pack_panels(a, column, depth, rows, TILE, to);
 }
 
 /* Of B, whose rows are whole: a panel of [depth][ACROSS] for each tile. */
 static void pack_across(const real *b, long row, long depth, long columns, real *to)
 {
-    for (; columns > 0; columns -= ACROSS, b += ACROSS)
-        for (long k = 0; k < depth; k++, to += ACROSS) {
-            if (columns >= ACROSS) __builtin_memcpy(to, b + k * row, ACROSS * sizeof(real));
-            else for (int c = 0; c < ACROSS; c++) to[c] = c < columns ? b[k * row + c] : 0;
-        }
+    pack_panels(b, row, depth, columns, ACROSS, to);
 }
 
 /* Of B, whose columns are whole: the same panels. */
