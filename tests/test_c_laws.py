@@ -1,6 +1,7 @@
 """Every built-in cell in C: each target, precision and number of threads against the loop on torch, and by itself."""
 
 import contextlib
+import ctypes
 import math
 import os
 import subprocess
@@ -16,7 +17,7 @@ import elman
 from c_kernels import HERE, SCHEDULE, in_c, kernels_of
 from compiled import assert_same, flat, outcome, random_tensor, step_by_step
 from elman.compiler.codegen import TARGETS, Kernel, Schedule
-from elman.compiler.runtime import build
+from elman.compiler.runtime import build, launch
 from elman.compiler.runtime.backend import using
 from elman.compiler.runtime.rows import all_rows
 
@@ -29,7 +30,6 @@ CELLS = {
 }
 SIZES = [(1, 1), (3, 17), (17, 3), (5, 100)]
 SHAPES = {(1, 1): (40, 300), (3, 17): (7, 230), (17, 3): (1, 5), (5, 100): (4, 13)}
-TARGETS_HERE = [name for name in HERE if name != "avx512"]
 each = pytest.mark.parametrize("name", CELLS)
 T, B, I, H = 6, 5, 3, 9
 
@@ -75,7 +75,7 @@ def both(layer, x, state, schedule=SCHEDULE, **options):
 
 @pytest.mark.slow
 @each
-@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("target", HERE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_sizes_batches_lengths_and_threads(name, target, dtype):
     for i, h in SIZES:
@@ -92,7 +92,7 @@ def test_sizes_batches_lengths_and_threads(name, target, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS_HERE)
+@pytest.mark.parametrize("target", HERE)
 def test_wide_layers(target):
     layer = make("lstm", 100, 257, torch.float32)
     x, state = random_tensor(3, 7, 100, dtype=torch.float32), state_of(layer, 7, torch.float32)
@@ -240,6 +240,55 @@ def test_threads_are_obeyed():
             program = layer.plan(x).layers[0].programs.forward
             seen.append(program.launcher.form(all_rows(50, 64)).workers)
     assert seen == [1, 2]
+
+
+class Torn:
+    """Adds across the units, and multiplies more than once in a step."""
+
+    def __new__(cls, i, h):
+        cell = elman.GRU(i, h)
+        step = type(cell).step
+        kind = type(
+            "Torn", (elman.GRU,), {"step": lambda self, x, h: step(self, x, torch.softmax(h, -1) + h.sum(1, True))}
+        )
+        cell.__class__ = kind
+        return cell
+
+
+@pytest.mark.parametrize("name", [*CELLS, "torn"])
+@pytest.mark.parametrize("late", [False, True])
+def test_threads_share_the_units_of_few_rows(name, late, monkeypatch):
+    """Whether every worker is there, or one does the parts of all."""
+    torch.manual_seed(0)
+    layer = elman.Recurrent((CELLS | {"torn": Torn})[name](40, 70).to(torch.float32))
+    x = random_tensor(30, 1, 40, dtype=torch.float32)
+    if late:
+        run_alone(monkeypatch)
+    with in_c(SCHEDULE), threads(1):
+        expected = outcome(layer, x, None)
+    monkeypatch.setattr(launch, "_ALONE", 0)
+    monkeypatch.setattr(launch, "_SHARED", 0)
+    with in_c(SCHEDULE), threads(2):
+        got = outcome(layer, x, None)
+        assert layer.plan(x).layers[0].programs.forward.launcher.workers(all_rows(30, 1)) == (2, True)
+    assert_same(got, expected, 0.0)
+
+
+def run_alone(monkeypatch):
+    """Kernels are told of workers that never come."""
+    made = launch.Launcher.__init__
+
+    def init(self, kernel):
+        made(self, kernel)
+        run, place = self.run, self.field["parallel"]
+
+        def alone(address):
+            (ctypes.c_long * len(kernel.fields)).from_address(address)[place] = 0
+            run(address)
+
+        self.run = alone
+
+    monkeypatch.setattr(launch.Launcher, "__init__", init)
 
 
 class Collate:

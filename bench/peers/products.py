@@ -1,9 +1,11 @@
 """Bare matrix products. Options: layer (all those of a layer, over T B rows at once), torch or numpy (the rate)."""
 
 import time
+from functools import partial
 
 import numpy as np
 import torch
+from torch.nn.functional import linear
 
 from bench.cases import GATES
 
@@ -14,13 +16,9 @@ def prepare(job, option, threads):
     if option == "layer":
         return layer(job)
     a, b, c = (np.ones((job.case.hidden,) * 2, np.float32) for _ in range(3))
-    multiply = np.matmul if option == "numpy" else torch.mm
-    a, b, c = (a, b, c) if option == "numpy" else map(torch.from_numpy, (a, b, c))
-
-    def run():
-        multiply(a, b, out=c)
-
-    return run
+    if option == "numpy":
+        return partial(np.matmul, a, b, out=c)
+    return best_form(*(job.case.hidden,) * 3)
 
 
 def layer(job):
@@ -33,27 +31,29 @@ def layer(job):
     products = [best_form(*shape) for shape in shapes for _ in range(2)]
 
     def run():
-        for a, b, out in products:
-            torch.mm(a, b, out=out)
+        for product in products:
+            product()
 
     return run
 
 
 def best_form(m, k, n):
-    """a [m, k], b [k, n] and their product, laid out by rows or by columns, whatever is fastest."""
+    """A product of [m, k] and [k, n]: by torch.mm, laid out by rows or by columns, or by oneDNN in its own layout."""
     forms = [
-        (a, b, torch.empty(m, n))
+        partial(torch.mm, a, b, out=torch.empty(m, n))
         for a in (torch.randn(m, k), torch.randn(k, m).t())
         for b in (torch.randn(k, n), torch.randn(n, k).t())
     ]
-    return min(forms, key=lambda form: seconds(*form))
+    if torch.backends.mkldnn.is_available():
+        forms.append(partial(linear, torch.randn(m, k).to_mkldnn(), torch.randn(n, k).to_mkldnn()))
+    return min(forms, key=lambda form: seconds(form, 2 * m * k * n))
 
 
-def seconds(a, b, out):
+def seconds(form, work):
     """The quickest of some calls."""
-    work, best = 2 * a.size(0) * a.size(1) * b.size(1), float("inf")
+    best = float("inf")
     for _ in range(2 if work > 1e10 else 7):
         start = time.perf_counter()
-        torch.mm(a, b, out=out)
+        form()
         best = min(best, time.perf_counter() - start)
     return best

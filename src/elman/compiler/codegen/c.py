@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from elman.compiler.unfold import Loop
 from elman.errors import TraceError
 
-from .c_group import Bundle, GroupText, padded, tiles_of
+from .c_group import GIVEN, Bundle, GroupText, padded, tiles_of
 from .layout import Layout
 from .places import Memory
 from .schedule import Schedule
@@ -75,6 +76,12 @@ class Kernel:
     def bundles(self) -> list[Bundle]:
         """All sweeps of products."""
         return [bundle for group in self.groups for bundle in group.bundles]
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the units of a step can be cut at most."""
+        tiles = [-(-group.units // (group.bundles[0].vectors * self.lanes)) for group in self.groups if group.bundles]
+        return min(max(tiles, default=1), MOST_PARTS)
 
     @cached_property
     def packed(self) -> tuple[Packed, ...]:
@@ -156,7 +163,8 @@ class Kernel:
             "places": [
                 f"w.{m.name} = ({_type(m)} *)take(&scratch, rows * {size[m] * self._bytes(m)});" for m in self._local()
             ],
-            "calls": [f"  {group.name}(c, &w, n);" for group in self.groups],
+            "levels": [f"  level{number}(c, &w, n, 0, 1);" for number in range(len(self._levels))],
+            "shares": [f"  share(c, &w, rows, me, ++phase, level{number});" for number in range(len(self._levels))],
             "turn": [
                 f"  {{ {_type(s)} *left = w.{s.name}; w.{s.name} = w.{n.name}; w.{n.name} = left; }}"
                 for s, n in zip(states, nexts, strict=True)
@@ -164,10 +172,29 @@ class Kernel:
         }
         loads = [(f"w->{m.name} + r * {size[m]}", f"c->{m.name}_from + w->row[r] * {m.size}", m) for m in states]
         saves = [(f"c->{m.name}_to + w->row[r] * {m.size}", f"w->{m.name} + r * {size[m]}", m) for m in states]
-        text = _BACKWARD_BLOCK if reverse else _FORWARD_BLOCK
+        text = "\n\n".join([_BACKWARD_BLOCK if reverse else _FORWARD_BLOCK, _SHARED])
+        text = text.replace("@times@", "t = c->steps - 1; t >= 0; t--" if reverse else "t = 0; t < c->steps; t++")
         for name, lines in parts.items():
             text = text.replace(f"  @{name}@", "\n".join(f"  {line}" for line in lines))
-        return "\n\n".join([_moving("load", loads), _moving("save", saves), text])
+        return "\n\n".join([*self._level_texts(), _moving("load", loads), _moving("save", saves), text])
+
+    @cached_property
+    def _levels(self) -> list[list[GroupText]]:
+        """Groups by what they wait for: those of one level do not wait for each other."""
+        return [list(some) for _, some in groupby(self.groups, lambda text: text.group.level)]
+
+    def _level_texts(self) -> list[str]:
+        """All groups of one level, one after the other."""
+        return [
+            "\n".join(
+                [
+                    f"static void level{number}({GIVEN}) {{",
+                    *(f"  {text.name}(call, rows, n, part, parts);" for text in level),
+                    "}",
+                ]
+            )
+            for number, level in enumerate(self._levels)
+        ]
 
     def _prepare(self) -> str:
         """Puts the weights in the order in which tiles read them."""
@@ -261,12 +288,22 @@ _FIELDS = {
     "parallel": "void (*parallel)(void (*)(void *), void *, unsigned, unsigned)",
     "next_worker": "long next_worker",
     "next_block": "long next_block",
+    "shares": "long shares  /* parts of the units, one for each worker; 0 where each worker has rows of its own */",
+    "patience": "long patience  /* of the first worker with the others, in turns of waiting */",
+    "claims": "Claim *claims  /* one for each of them */",
 }
 
-_OWN = re.compile(r"\b(Call|Rows|load|save|block|prepare|work|run|group\d+(_units)?)(?=\b)(?!_\d)")
+_OWN = re.compile(
+    r"\b(Call|Rows|load|save|block|prepare|work|run|enter|leave|share|shared|level\d+|group\d+(_units)?)(?=\b)(?!_\d)"
+)
 """The names that a kernel defines."""
 
+MOST_PARTS = 32
+"""Workers that share the units of a step at most."""
+
 _PRELUDE = """\
+#include <sched.h>
+
 #define INLINE static inline __attribute__((always_inline))
 #define ALONE static __attribute__((noinline)) /* so that its accumulators compete with nothing for registers */
 
@@ -276,6 +313,23 @@ INLINE void put(real *p, vec x, int m) { if (m == LANES) v_store(p, x); else v_s
 
 INLINE void copy_real(real *to, const real *from, long n) { __builtin_memcpy(to, from, n * sizeof(real)); }
 INLINE void copy_char(unsigned char *to, const unsigned char *from, long n) { __builtin_memcpy(to, from, n); }
+
+/* Who does a part of each phase: the one that begins it. On a line of the cache of its own. */
+typedef struct { long begun, ended; char apart[48]; } Claim;
+enum { MOST_PARTS = @most@, PATIENCE = 100 };
+
+INLINE int begin(Claim *p, long phase) {
+  long before = phase - 1;
+  return __atomic_compare_exchange_n(&p->begun, &before, phase, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+INLINE void end(Claim *p, long phase) { __atomic_store_n(&p->ended, phase, __ATOMIC_RELEASE); }
+INLINE int ended(Claim *p, long phase) { return __atomic_load_n(&p->ended, __ATOMIC_ACQUIRE) >= phase; }
+INLINE void rest(long turns) {
+  if (turns > 20 * PATIENCE) sched_yield();
+#if defined(__SSE__) && defined(__GNUC__)
+  __builtin_ia32_pause();
+#endif
+}
 
 /* A piece of scratch memory. */
 INLINE char *take(char **scratch, long bytes) {
@@ -292,7 +346,7 @@ static __attribute__((unused)) void pack(
     real *place = to + tile * length * gates * vectors * LANES + gate * vectors * LANES + rest;
     for (long k = 0; k < length; k++) place[k * gates * vectors * LANES] = u < units ? w[u * across + k * along] : 0;
   }
-}"""
+}""".replace("@most@", str(MOST_PARTS))
 
 _FORWARD_BLOCK = """\
 /* All steps for the rows first..last, the longest first; n of them have not ended. */
@@ -309,7 +363,7 @@ static void block(const Call *c, long first, long last, char *scratch) {
     if (n == 0) break;
     w.at = c->at[t];
     w.plain = c->packed ? w.at : t;
-  @calls@
+  @levels@
   @turn@
   }
   while (n > 0) save(c, &w, --n);
@@ -329,20 +383,73 @@ static void block(const Call *c, long first, long last, char *scratch) {
     if (n == 0) continue;
     w.at = c->at[t];
     w.plain = c->packed ? w.at : t;
-  @calls@
+  @levels@
   @turn@
   }
   for (; n < rows; n++) load(c, &w, n);
   while (n > 0) save(c, &w, --n);
 }"""
 
+_SHARED = """\
+/* One level, by all workers, each its part of the units; it is done when this returns. A part that its worker has not
+   begun in time, perhaps because the system runs another program there, is taken over by the first worker, who then
+   waits for nobody until all are back. */
+static void share(Call *c, const Rows *w, long n, long me, long phase, void (*level)(@given@)) {
+  if (begin(c->claims + me, phase)) {
+    level(c, w, n, me, c->shares);
+    end(c->claims + me, phase);
+  }
+  for (long other = 0; other < c->shares; other++)
+    for (long turns = 0; !ended(c->claims + other, phase); turns++) {
+      if (me == 0 && turns == c->patience) {
+        const int late = begin(c->claims + other, phase);
+        c->patience = late ? 0 : PATIENCE;
+        if (late) {
+          level(c, w, n, other, c->shares);
+          end(c->claims + other, phase);
+        }
+      }
+      rest(turns);
+    }
+}
+
+static void enter(@given@) {
+  (void)parts;
+  for (long r = 0; part == 0 && r < n; r++) load(call, rows, r);
+}
+
+static void leave(@given@) {
+  (void)parts;
+  for (long r = 0; part == 0 && r < n; r++) save(call, rows, r);
+}
+
+/* All steps for all rows, by all workers at once; every row has every step. */
+static void shared(Call *c, long me, char *scratch) {
+  const long rows = c->bounds[1];
+  long phase = 0;
+  Rows w;
+  w.order = c->order;
+  w.row = c->row;
+  @places@
+  share(c, &w, rows, me, ++phase, enter);
+  for (long @times@) {
+    w.at = c->at[t];
+    w.plain = t;
+  @shares@
+  @turn@
+  }
+  share(c, &w, rows, me, ++phase, leave);
+}""".replace("@given@", GIVEN)
+
 _LAUNCH = """\
 /* Takes blocks of rows until none is left; denormals are flushed meanwhile. */
 static void work(void *given) {
   Call *c = (Call *)given;
   const unsigned mode = v_flush();
-  char *scratch = c->scratch + __atomic_fetch_add(&c->next_worker, 1, __ATOMIC_RELAXED) * c->scratch_size;
-  for (;;) {
+  const long me = __atomic_fetch_add(&c->next_worker, 1, __ATOMIC_RELAXED);
+  char *scratch = c->scratch + me * c->scratch_size;
+  if (c->shares) shared(c, me, c->scratch);
+  else for (;;) {
     const long b = __atomic_fetch_add(&c->next_block, 1, __ATOMIC_RELAXED);
     if (b >= c->blocks) break;
     block(c, c->bounds[b], c->bounds[b + 1], scratch);
@@ -351,6 +458,9 @@ static void work(void *given) {
 }
 
 void run(Call *c) {
+  Claim claims[MOST_PARTS] = {0};
+  c->claims = claims;
+  c->patience = PATIENCE;
   c->next_worker = c->next_block = 0;
   if (c->workers > 1 && c->parallel) c->parallel(work, c, (unsigned)c->workers, 0);
   else work(c);

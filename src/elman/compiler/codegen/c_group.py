@@ -106,7 +106,7 @@ class GroupText:
 
     def _sweep(self) -> list[str]:
         """All rows and all units."""
-        lines = [f"static void {self.name}(const Call *call, const Rows *rows, long n) {{", _COPIES]
+        lines = [f"static void {self.name}({GIVEN}) {{", _COPIES]
         depth = 1
         for axis in self.outer:
             lines.append(f"{'  ' * depth}for (long i{axis} = 0; i{axis} < {self.group.shape[axis]}; i{axis}++)")
@@ -119,19 +119,20 @@ class GroupText:
         lines.append(f"{pad}for (long r = 0; r < n; r++) {{")
         lines.append(f"{pad}  const long p = w->at + w->order[r];")
         if whole:
-            lines.append(
-                f"{pad}  for (long u = 0; u < {whole}; u += LANES) {self.name}_units(c, w, r, p{axes}, u, LANES);"
-            )
+            start, stop = (f"{whole // self.lanes} * {place} / parts * LANES" for place in ("part", "(part + 1)"))
+            call = f"{self.name}_units(c, w, r, p{axes}, u, LANES);"
+            lines.append(f"{pad}  for (long u = {start}; u < {stop}; u += LANES) {call}")
         if rest:
-            lines.append(f"{pad}  {self.name}_units(c, w, r, p{axes}, {whole}, {rest});")
+            lines.append(f"{pad}  if (part + 1 == parts) {self.name}_units(c, w, r, p{axes}, {whole}, {rest});")
         return [*lines, f"{pad}}}", "}"]
 
     def _tiles(self) -> list[str]:
         """Units outside, so that their weights stay in the cache; tiles of rows inside, of nearly equal size."""
         first = self.bundles[0]
         rows, vectors = first.rows, first.vectors
+        count = -(-self.units // (vectors * self.lanes))
         lines = [
-            f"for (long b = 0; b < {-(-self.units // (vectors * self.lanes))}; b++) {{",
+            f"for (long b = {count} * part / parts; b < {count} * (part + 1) / parts; b++) {{",
             f"  const long tiles = (n + {rows - 1}) / {rows};",
             "  for (long i = 0; i < tiles; i++) {",
             "    const long r = n * i / tiles, size = n * (i + 1) / tiles - r;",
@@ -310,9 +311,10 @@ class GroupText:
             [base(self.layout.view(node).memory, "r", self.lanes), *(f"{l} * {to[l]}" for l in free if to.get(l))]
         )
         lines = [
-            f"static void {self.name}(const Call *call, const Rows *rows, long n) {{{_at(node)}",
+            f"static void {self.name}({GIVEN}) {{{_at(node)}",
             _COPIES,
             "  (void)c;",
+            "  if (part > 0) return;",
             "  for (long r = 0; r < n; r++) {",
             "  const long p = w->at + w->order[r]; (void)p;",
         ]
@@ -349,7 +351,12 @@ class GroupText:
         )
 
 
-_COPIES = "  const Call own_call = *call, *c = &own_call; const Rows own_rows = *rows, *w = &own_rows; (void)c;"
+GIVEN = "const Call *call, const Rows *rows, long n, long part, long parts"
+"""What each group is given: a part of the units, of all n rows."""
+
+_COPIES = (
+    "  const Call own_call = *call, *c = &own_call; const Rows own_rows = *rows, *w = &own_rows; (void)c, (void)parts;"
+)
 """Copies that no store can change: the compiler then reads each address once and not at every vector."""
 
 

@@ -22,6 +22,7 @@ from .rows import Rows
 Tensors = dict[str, Tensor]
 
 _ALONE = 100_000  # multiply-adds that one thread has done before two have met
+_SHARED = 12_000  # multiply-adds of a step that are worth meeting at each
 _TOGETHER: dict[str, tuple[ctypes.CDLL, str]] = {}
 
 
@@ -163,28 +164,38 @@ class Launcher:
 
     def form(self, rows: Rows) -> Form:
         """What calls on these rows have in common; kept where other calls can have the same rows."""
-        threads = self.threads(rows)
-        return self._known(rows, threads) if rows.index is None else self._form(rows, threads)
+        workers, shared = self.workers(rows)
+        return (self._known if rows.index is None else self._form)(rows, workers, shared)
 
-    def threads(self, rows: Rows) -> int:
-        """How many threads are worth it."""
-        threads = min(torch.get_num_threads(), rows.batch)
-        return threads if threads > 1 and self.work * rows.total > _ALONE and parallel() else 1
+    def workers(self, rows: Rows) -> tuple[int, bool]:
+        """How many threads are worth it, and whether each does a part of the units, and not rows of its own."""
+        threads = torch.get_num_threads()
+        if threads == 1 or self.work * rows.total < _ALONE or not parallel():
+            return 1, False
+        if rows.batch < threads and rows.index is None and self.work * rows.batch > _SHARED:
+            return min(threads, self.kernel.parts), True
+        return min(threads, rows.batch), False
 
-    def _form(self, rows: Rows, threads: int) -> Form:
+    def _form(self, rows: Rows, workers: int, shared: bool) -> Form:
         kernel, field = self.kernel, self.field
-        frame = rows.frame(threads, kernel.schedule.block)
+        frame = rows.frame(1 if shared else workers, kernel.schedule.block)
+        workers = workers if shared else frame.workers
         scratch = _aligned(kernel.scratch(frame.most) + 64)
         fields = array("q", bytes(8 * len(kernel.fields)))
-        for name, value in (*frame.fields, ("scratch_size", scratch), ("at", rows.at.data_ptr())):
+        for name, value in (
+            *frame.fields,
+            ("scratch_size", scratch),
+            ("at", rows.at.data_ptr()),
+            ("shares", workers * shared),
+        ):
             fields[field[name]] = value
         for slot in (*self.invariants, *self.results):
             fields[slot.number + 1] = slot.size
-        inner, room = [(field["scratch"], 0)], scratch * frame.workers
+        inner, room = [(field["scratch"], 0)], scratch * workers
         for packed in kernel.packed:
             inner.append((field[packed.name], room))
             room += _aligned(packed.entries * self.real.itemsize)
-        return Form(fields, frame.workers, room, tuple(inner), (rows, frame))
+        return Form(fields, workers, room, tuple(inner), (rows, frame))
 
 
 def _function(known: ctypes.CDLL, name: str) -> Any:
