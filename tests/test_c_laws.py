@@ -267,7 +267,7 @@ def test_threads_share_the_units_of_few_rows(name, late, monkeypatch):
     with in_c(SCHEDULE), threads(1):
         expected = outcome(layer, x, None)
     monkeypatch.setattr(launch, "_ALONE", 0)
-    monkeypatch.setattr(launch, "_SHARED", 0)
+    monkeypatch.setattr(launch, "_SHARE", 1)
     with in_c(SCHEDULE), threads(2):
         got = outcome(layer, x, None)
         assert layer.plan(x).layers[0].programs.forward.launcher.workers(all_rows(30, 1)) == (2, True)

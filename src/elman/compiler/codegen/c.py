@@ -101,13 +101,15 @@ class Kernel:
     @cached_property
     def outside(self) -> tuple[Memory, ...]:
         """What the caller gives: sequences, invariants, and places for results."""
-        kinds = ("sequence", "invariant", "result")
-        given = self._of("sequence", "invariant", "result")
+        kinds = ("sequence", "invariant", "result", "total")
+        given = self._of(*kinds)
         return tuple(sorted(given, key=lambda memory: kinds.index(memory.kind)))
 
     def scratch(self, rows: int) -> int:
         """Bytes that a block of rows needs."""
-        return sum(_rounded_up(rows * padded(m, self.lanes) * self._bytes(m)) for m in self._local())
+        sizes = [rows * padded(m, self.lanes) for m in self._local()] + [m.size for m in self._of("total")]
+        kinds = [*self._local(), *self._of("total")]
+        return sum(_rounded_up(size * self._bytes(m)) for size, m in zip(sizes, kinds, strict=True))
 
     def _length(self, bundle: Bundle) -> int:
         product = self.layout.products[bundle.pieces[0].product]
@@ -128,7 +130,7 @@ class Kernel:
         """Names and declarations of what a call gives."""
         fields = list(_FIELDS.items())
         for memory in self.outside:
-            const = "" if memory.kind == "result" else "const "
+            const = "" if memory.kind in ("result", "total") else "const "
             fields.append((memory.name, f"{const}{_type(memory)} *{memory.name}"))
             fields.append((f"{memory.name}_row", f"long {memory.name}_row"))
         ends = [(memory, f"{memory.name}_{end}") for memory in self._of("state") for end in ("from", "to")]
@@ -141,7 +143,7 @@ class Kernel:
         held = {memory: node for node, memory in self.layout.memories.items()}
         notes = {memory.name: f"  /* {held[memory].value} */" for memory in self._of("sequence", "invariant")}
         call = [f"  {text};{notes.get(name, '')}" for name, text in self._fields()]
-        local = [f"  {_type(memory)} *{memory.name};" for memory in self._local()]
+        local = [f"  {_type(memory)} *{memory.name};" for memory in (*self._local(), *self._of("total"))]
         return "\n".join(
             [
                 "typedef struct {",
@@ -150,7 +152,7 @@ class Kernel:
                 "",
                 "typedef struct {",
                 "  const long *order, *row;",
-                "  long at, plain;",
+                "  long at, plain, block;",
             ]
             + [*local, "} Rows;"]
         )
@@ -158,13 +160,21 @@ class Kernel:
     def _block(self) -> str:
         """All steps for some rows."""
         states, nexts, reverse = self._of("state"), self._of("next"), self.loop.reverse
+        totals = bool(self._of("total"))
         size = {memory: padded(memory, self.lanes) for memory in self._local()}
         parts = {
             "places": [
                 f"w.{m.name} = ({_type(m)} *)take(&scratch, rows * {size[m] * self._bytes(m)});" for m in self._local()
-            ],
+            ]
+            + [f"w.{m.name} = (real *)take(&scratch, {m.size * self._bytes(m)});" for m in self._of("total")],
             "levels": [f"  level{number}(c, &w, n, 0, 1);" for number in range(len(self._levels))],
             "shares": [f"  share(c, &w, rows, me, ++phase, level{number});" for number in range(len(self._levels))],
+            "clear": ["clear(c, &w, n, 0, 1);"] * totals,
+            "fold": ["fold(c, &w, n, 0, 1);"] * totals,
+            "fold at times": ["  if (t % 64 == 0) fold(c, &w, n, 0, 1);"] * totals,
+            "share clear": ["share(c, &w, rows, me, ++phase, clear);"] * totals,
+            "share fold": ["share(c, &w, rows, me, ++phase, fold);"] * totals,
+            "share fold at times": ["  if (t % 64 == 0) share(c, &w, rows, me, ++phase, fold);"] * totals,
             "turn": [
                 f"  {{ {_type(s)} *left = w.{s.name}; w.{s.name} = w.{n.name}; w.{n.name} = left; }}"
                 for s, n in zip(states, nexts, strict=True)
@@ -175,8 +185,8 @@ class Kernel:
         text = "\n\n".join([_BACKWARD_BLOCK if reverse else _FORWARD_BLOCK, _SHARED])
         text = text.replace("@times@", "t = c->steps - 1; t >= 0; t--" if reverse else "t = 0; t < c->steps; t++")
         for name, lines in parts.items():
-            text = text.replace(f"  @{name}@", "\n".join(f"  {line}" for line in lines))
-        return "\n\n".join([*self._level_texts(), _moving("load", loads), _moving("save", saves), text])
+            text = text.replace(f"  @{name}@\n", "".join(f"  {line}\n" for line in lines))
+        return "\n\n".join([*self._level_texts(), *self._sums(), _moving("load", loads), _moving("save", saves), text])
 
     @cached_property
     def _levels(self) -> list[list[GroupText]]:
@@ -194,6 +204,27 @@ class Kernel:
                 ]
             )
             for number, level in enumerate(self._levels)
+        ]
+
+    def _sums(self) -> list[str]:
+        """The functions that begin what is summed over rows and steps, and hand it on."""
+        totals = self._of("total")
+        begun = [f"w->{m.name}[i] = 0;" for m in totals]
+        handed = [f"c->{m.name}[w->block * {m.size} + i] += w->{m.name}[i], w->{m.name}[i] = 0;" for m in totals]
+        note = "/* Into the sums of the block: a sum of sums rounds less. */\n"
+        return [
+            note
+            + "\n".join(
+                [
+                    f"static void {name}({GIVEN.replace('*call', '*c').replace('*rows', '*w')}) {{",
+                    "  (void)c, (void)n, (void)parts;",
+                    "  if (part > 0) return;",
+                    *(f"  for (long i = 0; i < {m.size}; i++) {line}" for m, line in zip(totals, lines, strict=True)),
+                    "}",
+                ]
+            )
+            for name, lines, note in (("clear", begun, ""), ("fold", handed, note))
+            if totals
         ]
 
     def _prepare(self) -> str:
@@ -294,7 +325,7 @@ _FIELDS = {
 }
 
 _OWN = re.compile(
-    r"\b(Call|Rows|load|save|block|prepare|work|run|enter|leave|share|shared|level\d+|group\d+(_units)?)(?=\b)(?!_\d)"
+    r"\b(Call|Rows|load|save|block|prepare|work|run|clear|fold|enter|leave|share|shared|level\d+|group\d+(_units)?)(?=\b)(?!_\d)"
 )
 """The names that a kernel defines."""
 
@@ -314,8 +345,8 @@ INLINE void put(real *p, vec x, int m) { if (m == LANES) v_store(p, x); else v_s
 INLINE void copy_real(real *to, const real *from, long n) { __builtin_memcpy(to, from, n * sizeof(real)); }
 INLINE void copy_char(unsigned char *to, const unsigned char *from, long n) { __builtin_memcpy(to, from, n); }
 
-/* Who does a part of each phase: the one that begins it. On a line of the cache of its own. */
-typedef struct { long begun, ended; char apart[48]; } Claim;
+/* Who does a part of each phase: the one that begins it. Others look at its end alone, in another line of the cache. */
+typedef struct { long begun; char apart[120]; long ended; char after[120]; } Claim;
 enum { MOST_PARTS = @most@, PATIENCE = 100 };
 
 INLINE int begin(Claim *p, long phase) {
@@ -349,14 +380,16 @@ static __attribute__((unused)) void pack(
 }""".replace("@most@", str(MOST_PARTS))
 
 _FORWARD_BLOCK = """\
-/* All steps for the rows first..last, the longest first; n of them have not ended. */
-static void block(const Call *c, long first, long last, char *scratch) {
-  const long rows = last - first;
+/* All steps for the rows of a block, the longest first; n of them have not ended. */
+static void block(const Call *c, long number, char *scratch) {
+  const long first = c->bounds[number], rows = c->bounds[number + 1] - first;
   Rows w;
   w.order = c->order + first;
   w.row = c->row + first;
+  w.block = number;
   @places@
   long n = 0;
+  @clear@
   while (n < rows) load(c, &w, n++);
   for (long t = 0; t < c->steps; t++) {
     while (n > 0 && c->ends && c->ends[first + n - 1] <= c->first + t) save(c, &w, --n);
@@ -364,28 +397,34 @@ static void block(const Call *c, long first, long last, char *scratch) {
     w.at = c->at[t];
     w.plain = c->packed ? w.at : t;
   @levels@
+  @fold at times@
   @turn@
   }
+  @fold@
   while (n > 0) save(c, &w, --n);
 }"""
 
 _BACKWARD_BLOCK = """\
-/* All steps from the last to the first for the rows first..last, the longest first; n of them have begun. */
-static void block(const Call *c, long first, long last, char *scratch) {
-  const long rows = last - first;
+/* All steps from the last to the first for the rows of a block, the longest first; n of them have begun. */
+static void block(const Call *c, long number, char *scratch) {
+  const long first = c->bounds[number], rows = c->bounds[number + 1] - first;
   Rows w;
   w.order = c->order + first;
   w.row = c->row + first;
+  w.block = number;
   @places@
   long n = 0;
+  @clear@
   for (long t = c->steps - 1; t >= 0; t--) {
     while (n < rows && (!c->ends || c->ends[first + n] > c->first + t)) load(c, &w, n++);
     if (n == 0) continue;
     w.at = c->at[t];
     w.plain = c->packed ? w.at : t;
   @levels@
+  @fold at times@
   @turn@
   }
+  @fold@
   for (; n < rows; n++) load(c, &w, n);
   while (n > 0) save(c, &w, --n);
 }"""
@@ -430,14 +469,18 @@ static void shared(Call *c, long me, char *scratch) {
   Rows w;
   w.order = c->order;
   w.row = c->row;
+  w.block = 0;
   @places@
+  @share clear@
   share(c, &w, rows, me, ++phase, enter);
   for (long @times@) {
     w.at = c->at[t];
     w.plain = t;
   @shares@
+  @share fold at times@
   @turn@
   }
+  @share fold@
   share(c, &w, rows, me, ++phase, leave);
 }""".replace("@given@", GIVEN)
 
@@ -452,7 +495,7 @@ static void work(void *given) {
   else for (;;) {
     const long b = __atomic_fetch_add(&c->next_block, 1, __ATOMIC_RELAXED);
     if (b >= c->blocks) break;
-    block(c, c->bounds[b], c->bounds[b + 1], scratch);
+    block(c, b, scratch);
   }
   v_restore(mode);
 }

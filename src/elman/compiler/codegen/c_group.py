@@ -242,6 +242,8 @@ class GroupText:
         value = self._zero(store.to) if node is None else self._operand(node, body)
         if stride == 1 and store.to.memory.kind == "result":
             self._streams[place] = 1
+        if store.to.memory.kind == "total":
+            value = f"{value} + {self._load(store.to, False)}"
         if store.to.memory.boolean:
             text = f"v_mask_store_strided({place}, {stride}, {value}, m)"
         else:
@@ -364,6 +366,8 @@ def base(memory: Memory, row: str, lanes: int) -> str:
     """The first entry of a row of a memory."""
     if memory.local:
         return f"w->{memory.name} + ({row}) * {padded(memory, lanes)}"
+    if memory.kind == "total":
+        return f"w->{memory.name}"
     if memory.kind == "invariant":
         by_row = f" + w->row[{row}] * c->{memory.name}_row" if BATCH in memory.shape else ""
         return f"c->{memory.name}{by_row}"

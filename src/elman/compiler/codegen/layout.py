@@ -110,7 +110,8 @@ class Layout:
         self._inputs()
         self._pieces()
         for node in self.nodes:
-            self._place(node)
+            if node not in self.loop.total.values():
+                self._place(node)
         self._write_roots()
 
     @cached_property
@@ -256,6 +257,8 @@ class Layout:
             self._write_root(carry.leaving, Memory(f"n{number}", "next", carry.entering.shape, _bool(carry.entering)))
         for number, node in enumerate(self.results):
             self._write_root(node, Memory(f"o{number}", "result", node.shape, _bool(node)))
+        for number, node in enumerate(self.loop.total.values()):
+            self._write_root(node.inputs[0], Memory(f"t{number}", "total", node.inputs[0].shape))
 
     def _write_root(self, node: Node, memory: Memory) -> None:
         self.extra.append(memory)

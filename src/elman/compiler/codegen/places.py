@@ -13,7 +13,7 @@ class Memory:
     Attributes:
         name: in the C text.
         kind: "sequence", "invariant", "state" (what enters the step), "next" (what leaves it), "result" (wanted at
-            every step) or "scratch".
+            every step), "total" (summed over rows and steps) or "scratch".
         shape: of one step.
         boolean: one byte an entry, 0 or 1.
     """

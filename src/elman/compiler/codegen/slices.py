@@ -73,6 +73,7 @@ def _sunk(loop: Loop, early: Collection[Node]) -> Loop:
         loop,
         carries=tuple(Carry(c.entering, new[c.leaving]) for c in loop.carries),
         each={name: new[node] for name, node in loop.each.items()},
+        total={name: new[node] for name, node in loop.total.items()},
     )
 
 

@@ -22,7 +22,7 @@ from .rows import Rows
 Tensors = dict[str, Tensor]
 
 _ALONE = 100_000  # multiply-adds that one thread has done before two have met
-_SHARED = 12_000  # multiply-adds of a step that are worth meeting at each
+_SHARE = 7_000  # multiply-adds of a step that are worth one more worker, who has to meet the others
 _TOGETHER: dict[str, tuple[ctypes.CDLL, str]] = {}
 
 
@@ -147,12 +147,18 @@ class Launcher:
         self.real = torch.float64 if kernel.double else torch.float32
         self.field = field = {name: number for number, name in enumerate(kernel.fields)}
         node = {memory: node for node, memory in kernel.layout.memories.items()}
-        outside = {kind: [m for m in kernel.outside if m.kind == kind] for kind in ("sequence", "invariant", "result")}
+        outside = {
+            kind: [m for m in kernel.outside if m.kind == kind] for kind in ("sequence", "invariant", "result", "total")
+        }
         self.sequences = [Slot(field[m.name], m, node[m], self.real) for m in outside["sequence"]]
         self.invariants = [Slot(field[m.name], m, node[m], self.real) for m in outside["invariant"]]
         self.results = [
             Slot(field[m.name], m, n, self.real) for m, n in zip(outside["result"], kernel.layout.results, strict=True)
         ]
+        self.totals = {
+            name: Slot(field[m.name], m, n, self.real)
+            for m, (name, n) in zip(outside["total"], kernel.layout.loop.total.items(), strict=True)
+        }
         self.carries = [
             Slot(field[f"h{number}_from"], kernel.layout.memories[carry.entering], carry.entering, self.real)
             for number, carry in enumerate(kernel.loop.carries)
@@ -167,13 +173,24 @@ class Launcher:
         workers, shared = self.workers(rows)
         return (self._known if rows.index is None else self._form)(rows, workers, shared)
 
+    def sums(self, rows: Rows) -> dict[str, Tensor]:
+        """Memory for what is summed over steps and rows, by name: a sum for each block of rows."""
+        if not self.totals:
+            return {}
+        blocks = self.form(rows).fields[self.field["blocks"]]
+        return {
+            name: torch.zeros((blocks, *slot.features), dtype=slot.dtype, device=CPU)
+            for name, slot in self.totals.items()
+        }
+
     def workers(self, rows: Rows) -> tuple[int, bool]:
         """How many threads are worth it, and whether each does a part of the units, and not rows of its own."""
         threads = torch.get_num_threads()
         if threads == 1 or self.work * rows.total < _ALONE or not parallel():
             return 1, False
-        if rows.batch < threads and rows.index is None and self.work * rows.batch > _SHARED:
-            return min(threads, self.kernel.parts), True
+        shares = min(threads, self.kernel.parts, self.work * rows.batch // _SHARE)
+        if rows.batch < threads and rows.index is None and shares > 1:
+            return shares, True
         return min(threads, rows.batch), False
 
     def _form(self, rows: Rows, workers: int, shared: bool) -> Form:
@@ -186,6 +203,7 @@ class Launcher:
             *frame.fields,
             ("scratch_size", scratch),
             ("at", rows.at.data_ptr()),
+            ("workers", workers),
             ("shares", workers * shared),
         ):
             fields[field[name]] = value
@@ -218,9 +236,17 @@ class Call:
         values: the invariants by name.
         rows: how the rows of the batch stand in memory.
         results: the addresses of the memory for results, [T, B, ...] each.
+        sums: the memory for sums over steps and rows, by name.
     """
 
-    def __init__(self, launcher: Launcher, values: Mapping[str, Tensor], rows: Rows, results: Sequence[int]) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        values: Mapping[str, Tensor],
+        rows: Rows,
+        results: Sequence[int],
+        sums: Mapping[str, Tensor],
+    ) -> None:
         form = launcher.form(rows)
         self.launcher, self.rows, self.form = launcher, rows, form
         self.fields = fields = form.fields[:]
@@ -239,6 +265,8 @@ class Call:
                 fields[slot.number + 1] = 0
         for slot, address in zip(launcher.results, results, strict=True):
             fields[slot.number] = address
+        for name, slot in launcher.totals.items():
+            fields[slot.number] = sums[name].data_ptr()
         self.shared = [] if rows.index is not None else [(slot, results[place]) for place, slot in launcher.shared]
         launcher.pack(fields.buffer_info()[0])
 

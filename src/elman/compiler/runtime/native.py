@@ -95,15 +95,15 @@ class NativeProgram:
         """
         rows = all_rows(steps, batch) if rows is None else rows
         found, blocks, addresses = self._room(rows)
-        values, call = dict(given), None
+        values, call, sums = dict(given), None, self.launcher.sums(rows)
         for start, stop in self._chunks(rows):
             made = self._before(given, start, stop, rows, batch, device)
             values.update(made)
-            call = Call(self.launcher, values, rows, addresses) if call is None else call
+            call = Call(self.launcher, values, rows, addresses, sums) if call is None else call
             states = call.run(values, dict.fromkeys(made, start) if start else {}, states, start, stop)
         found = {place: self.launcher.results[place].given(tensor, 1) for place, tensor in found.items()}
-        for name, place in self._read_results.items():
-            values[name] = found[place]
+        values |= {name: found[place] for name, place in self._read_results.items()}
+        values |= {name: self.launcher.totals[name].given(made.sum(0)) for name, made in sums.items()}
         after = self._run["after"](steps, batch, device, *(values[name] for name in self._reads))
         results = dict(zip(self._after.outputs, after, strict=True))
         for place, name in enumerate(self._twice, len(self.launcher.results) - len(self._twice)):

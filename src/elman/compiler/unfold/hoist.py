@@ -10,8 +10,8 @@ The stages hand values to each other by name.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from elman.axes import TIME
-from elman.compiler.graph import Builder, Graph, Node, depending_on, topological, verify
+from elman.axes import BATCH, TIME
+from elman.compiler.graph import OPS, Builder, Graph, Node, depending_on, topological, verify
 
 from .batch import Lift
 from .loop import Carry, Loop, substitute
@@ -45,9 +45,10 @@ def hoist(
         keep: further nodes of the body that are wanted at every step (or once, if they are the same at all steps).
         finish: graphs over the sums over t, whose inputs are named after them.
         light: operations that a step does at no cost beside what it reads and writes anyway; they stay in the loop
-            where that spares the stages before and after a pass over all steps. None for none.
+            where that spares the stages before and after a pass over all steps, and so do sums of them over t and
+            the rows. None for none.
     """
-    cut = _Cut(loop, {**loop.each, **(keep or {})}, light or _none)
+    cut = _Cut(loop, {**loop.each, **(keep or {})}, light)
     after = cut.after(finish or {})
     inside = cut.inside() if loop.carries else None
     return Stages(cut.before(), inside, after)
@@ -61,8 +62,9 @@ class _Cut:
         waiting: those of them that the next step waits for.
     """
 
-    def __init__(self, loop: Loop, each: dict[str, Node], light: Callable[[Node], bool]) -> None:
-        self.loop, self.each = loop, each
+    def __init__(self, loop: Loop, each: dict[str, Node], light: Callable[[Node], bool] | None) -> None:
+        self.loop, self.each, self.sums_inside = loop, each, light is not None
+        light = light or _none
         nodes = topological([*loop.roots, *each.values()])
         entering = [carry.entering for carry in loop.carries]
         self.carried = depending_on(entering, nodes) if entering else set()
@@ -73,6 +75,7 @@ class _Cut:
         self.inputs: dict[str, Node] = {}
         self.handed: dict[str, Node] = {}
         self.kept: dict[Node, str] = {}
+        self.summed: dict[str, Node] = {}
         self._names: dict[Node, str] = {}
         self.parts = self._parts(nodes)
         for node in nodes:
@@ -200,8 +203,19 @@ class _Cut:
                 return build.make(node.op, self._total(x), value=node.value, dtype=node.dtype)
             case "concat", parts:
                 return build.make("concat", *(self._total(part) for part in parts), value=node.value)
+        if self.sums_inside and self._is_sum_of_rows(node):
+            name = f"Σ{len(self.summed) + 1}"
+            self.summed[name] = node
+            return build.input(name, node.shape, node.dtype)
         self._late(node)
         return self.late.total(node)
+
+    def _is_sum_of_rows(self, node: Node) -> bool:
+        """Whether a node sums, over the rows alone, what a light operation inside computes."""
+        if node.op != "sum" or node.value != (0,) or node.inputs[0].shape[0] != BATCH:
+            return False
+        (summand,) = node.inputs
+        return OPS[summand.op].pointwise and summand in self.waiting and summand.dtype == node.dtype
 
     def _finished(self, root: Node, totals: Mapping[str, Node]) -> Node:
         """What the sums over t stand for, in the stage after."""
@@ -215,7 +229,8 @@ class _Cut:
     def inside(self) -> Loop:
         """The loop that is left, over inputs that the stage before hands over."""
         build = Builder()
-        body = topological([*(c.leaving for c in self.loop.carries), *self.kept], stop=self.early.made)
+        roots = [*(c.leaving for c in self.loop.carries), *self.kept, *self.summed.values()]
+        body = topological(roots, stop=self.early.made)
         ready = [n for n in body if n in self.early.made and n.op != "const"]
         standing = {n: build.input(self._hand_over(n), n.shape, n.dtype) for n in ready}
         return Loop(
@@ -223,6 +238,7 @@ class _Cut:
             carries=tuple(Carry(c.entering, substitute(build, c.leaving, standing)) for c in self.loop.carries),
             invariants=tuple(s for n, s in standing.items() if n not in self.early.timed),
             each={name: substitute(build, node, standing) for node, name in self.kept.items()},
+            total={name: substitute(build, node, standing) for name, node in self.summed.items()},
             reverse=self.loop.reverse,
         )
 
