@@ -34,6 +34,7 @@ class Known:
     warned: set[str] = field(default_factory=set)
 
 
+_USUAL = (Tensor, nn.Parameter)
 _MOST = 64  # forms of input, and traces of each, that are remembered; an attribute may change at every call
 _KNOWN: "weakref.WeakKeyDictionary[nn.Module, Known]" = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
@@ -85,10 +86,10 @@ def compile_step(cell: Any, given: Sequences, states: States, parameters: Mappin
     """
     known = known_of(cell)
     key = (
-        None if given.x is None else (_sizes(given.x, 2), given.x.dtype),
-        None if given.fed is None else (_sizes(given.fed, 2), given.fed.dtype),
-        tuple((_sizes(s, 1), s.dtype) for s in states),
-        tuple((name, _sizes(p, 0), p.dtype) for name, p in parameters.items()),
+        None if given.x is None else (_sizes(given.x)[2:], given.x.dtype),
+        None if given.fed is None else (_sizes(given.fed)[2:], given.fed.dtype),
+        tuple([(_sizes(s)[1:], s.dtype) for s in states]),
+        tuple([(name, _sizes(p), p.dtype) for name, p in parameters.items()]),
         cell.training,
     )
     why, reads = known.refused.get(key, ("", None))
@@ -116,9 +117,9 @@ def _trace(known: Known, key: Any, cell: Any, parameters: Mapping[str, Tensor]) 
         raise
 
 
-def _sizes(tensor: Tensor, skip: int) -> tuple[int, ...]:
-    """The sizes after the first few, in plain numbers (torch.compile may have symbols there)."""
-    return tuple(map(int, tensor.shape[skip:]))
+def _sizes(tensor: Tensor) -> tuple[int, ...]:
+    """The sizes in plain numbers: those of a fake tensor, which torch.compile looks at, may be symbols."""
+    return tensor.shape if type(tensor) in _USUAL else tuple(map(int, tensor.shape))
 
 
 def _remembered(found: dict[Any, Any], key: Any, new: Any) -> Any:
