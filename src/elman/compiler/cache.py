@@ -18,7 +18,6 @@ from .trace import Reads, Traced, modules_of, trace_step
 from .trace.step import Sizes
 from .unfold import Binding
 
-
 Bound = tuple[bool, bool, bool]  # the fields of a Binding
 
 

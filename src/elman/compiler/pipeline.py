@@ -97,7 +97,7 @@ def run(
     """Run the programs on tensors."""
     named = compiled.named(given, parameters, states, generator)
     tensors = (*named.values(), *states)
-    training = torch.is_grad_enabled() and any([t.requires_grad for t in tensors])
+    training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     job = prepared(compiled, choose(tensors), given, named, training)
     if job.programs.refused:
         _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
@@ -142,7 +142,7 @@ def _last(sequence: Tensor, first: Tensor, live: Tensor | None) -> Tensor:
     return torch.where(lengths == 0, first, last)
 
 
-_HALVES = (torch.bfloat16, torch.float16)
+_HALVES = {torch.bfloat16, torch.float16}
 
 
 def _plain_precision(states: States, given: Sequences) -> Any:
@@ -153,7 +153,7 @@ def _plain_precision(states: States, given: Sequences) -> Any:
 
 def in_precision(parameters: Mapping[str, Tensor], given: Sequences, states: States) -> tuple[Sequences, States]:
     """Inputs that autocast made in a layer before, in the dtype of the parameters; nothing else is converted."""
-    if not any([t is not None and t.dtype in _HALVES for t in (given.x, given.fed, *states)]):
+    if _HALVES.isdisjoint([t.dtype for t in (given.x, given.fed, *states) if t is not None]):
         return given, states
     dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), None)
 

@@ -67,7 +67,7 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
         raise ArgumentError(f"expected ELMAN_BACKEND among {', '.join(BACKENDS)}, got {name!r}.")
     if name == "reference":
         return Backend(None, "as asked for")
-    if not all([tensor.is_cpu for tensor in tensors]) or not tensors:
+    if not all(tensor.is_cpu for tensor in tensors) or not tensors:
         devices = ", ".join(sorted({tensor.device.type for tensor in tensors})) or "no device"
         if name == "c":
             raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {devices}.")

@@ -68,12 +68,11 @@ class NativeProgram:
         assert stages.inside is not None
         self.stages = stages
         out, inner = _passed(stages, lambda name: name not in kept), _passed(stages, lambda name: name in kept)
-        twice = {name: each for name, each in out.items() if each in inner.values()}
-        self.kernel = Kernel(stages.inside, schedule, tuple(twice.values()))
+        self._twice = {name: each for name, each in out.items() if each in inner.values()}
+        self.kernel = Kernel(stages.inside, schedule, tuple(self._twice.values()))
         self.launcher = Launcher(self.kernel)
-        self._twice = {name: place for place, name in enumerate(twice, len(self.launcher.results) - len(twice))}
         self._place_of = _places(self.kernel)
-        own = {self._place_of[each] for name, each in out.items() if name not in twice}
+        own = {self._place_of[each] for name, each in out.items() if name not in self._twice}
         self._shelved = {name: self._place_of[each] for name, each in inner.items() if self._place_of[each] not in own}
         self._after = _without(stages.after, self._shelved)
         self.text = {
@@ -107,7 +106,7 @@ class NativeProgram:
             values[name] = found[place]
         after = self._run["after"](steps, batch, device, *(values[name] for name in self._reads))
         results = dict(zip(self._after.outputs, after, strict=True))
-        for name, place in self._twice.items():
+        for place, name in enumerate(self._twice, len(self.launcher.results) - len(self._twice)):
             results[name] = found[place]
         results.update(blocks)
         return results, states

@@ -86,7 +86,7 @@ class _Own:
     def linear(self, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         """x Wᵀ + b."""
         n, k = w.shape
-        if not self._takes(x, w, x if b is None else b) or x.numel() < _FEW * k or k * n == 0:
+        if not self._takes(x, w, w if b is None else b) or x.numel() < _FEW * k or k * n == 0:
             return functional.linear(x, w, b)
         (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
         b = None if b is None else b.contiguous()
@@ -116,12 +116,8 @@ class _Own:
         return c
 
     def _takes(self, *given: Tensor) -> bool:
-        """Whether all are plain numbers in memory, of the precision of these products."""
-        real = self.real
-        for t in given:
-            if t.dtype is not real or not t.is_cpu or t.is_neg():
-                return False
-        return True
+        """Whether all are in memory as they are, in the precision of these products; the rest torch does."""
+        return all(t.dtype is self.real and t.is_cpu and not t.is_neg() for t in given)
 
     def _run(self, m: int, n: int, k: int, a: _Place, b: _Place, c: Tensor, bias: int = 0) -> None:
         """C [M, N] = A [M, K] B [K, N] + bias."""
