@@ -175,36 +175,36 @@ class _Unrolled(torch.nn.RNNBase):
     def _forward_padded(
         self, input: Tensor, states: States | None, lengths: Any, reset: Tensor | None
     ) -> tuple[Tensor, Any]:
-        states = self._checked(states, input, None)
-        x, reset = (s.transpose(0, 1) if self.batch_first and s is not None else s for s in (input, reset))
-        assert x is not None
+        starts = self._starts(states, input, None)
+        x = input.transpose(0, 1) if self.batch_first else input
+        reset = reset.transpose(0, 1) if self.batch_first and reset is not None else reset
         marks = _marks(x, lengths, reset)
         if marks.live is not None:
             # What stands after a row's end is never read: NaN there does no harm.
             x = x.masked_fill(~marks.live.unsqueeze(-1), 0)
-        y, states = self._run(x, states, marks)
+        y, states = self._run(x, starts, marks)
         return (y.transpose(0, 1) if self.batch_first else y), self._to_hx(states)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any, lengths: Any, reset: Any) -> tuple[PackedSequence, Any]:
         if lengths is not None:
             raise ArgumentError("expected either a PackedSequence or `lengths`, got both: drop `lengths`.")
-        states = self._checked(None if hx is None else self._to_states(hx), packed.data, packed.batch_sizes)
+        starts = self._starts(None if hx is None else self._to_states(hx), packed.data, packed.batch_sizes)
         x, lengths = unpack(packed)
         reset = reset.transpose(0, 1) if self.batch_first and reset is not None else reset
-        y, states = self._run(x, states, _marks(x, lengths, reset), packed)
+        y, states = self._run(x, starts, _marks(x, lengths, reset), packed)
         return pack_like(y, packed), self._to_hx(states)
 
     def _run(
-        self, x: Tensor, states: States, marks: Marks, packed: PackedSequence | None = None
+        self, x: Tensor, starts: list[States], marks: Marks, packed: PackedSequence | None = None
     ) -> tuple[Tensor, States]:
         """All levels, one above the other, over [T, B, I]."""
         if x.size(0) == 0:
             raise ShapeError(f"{type(self).__name__}: expected at least one step, got T = 0.")
         directions = 2 if self.bidirectional else 1
         if self.num_layers == directions == 1:  # no list of levels, which a short sequence would feel
-            x, end = self._run_one(self._all_weights[0], x, tuple(s[0] for s in states), marks)
-            return x, tuple(s.unsqueeze(0) for s in end)
-        starts, ends = list(zip(*(s.unbind(0) for s in states), strict=True)), []
+            x, end = self._run_one(self._all_weights[0], x, starts[0], marks)
+            return x, tuple([s.unsqueeze(0) for s in end])
+        ends = []
         for level in range(self.num_layers):
             x = self._drop(x, packed) if level else x
             outputs = []
@@ -218,16 +218,14 @@ class _Unrolled(torch.nn.RNNBase):
     def _run_one(self, names: list[str], x: Tensor, start: States, marks: Marks) -> tuple[Tensor, States]:
         """One level in one direction; `names` are those of its parameters."""
         parameters = {_short(name): getattr(self, name) for name in names}
-        backwards = names[0].endswith("_reverse")
-
-        def turned(s: Any) -> Any:
-            return rows.reverse_rows(s, marks.lengths) if backwards and s is not None else s
-
         steps, batch, features = x.shape
-        given = Sequences(steps, batch, turned(x), None, marks.live, turned(marks.reset))
         cell = _cell(self.mode, features, self.hidden_size, self.bias, self.proj_size)
+        if not names[0].endswith("_reverse"):
+            return unroll(cell, Sequences(steps, batch, x, None, marks.live, marks.reset), start, parameters=parameters)
+        reset = None if marks.reset is None else rows.reverse_rows(marks.reset, marks.lengths)
+        given = Sequences(steps, batch, rows.reverse_rows(x, marks.lengths), None, marks.live, reset)
         y, end = unroll(cell, given, start, parameters=parameters)
-        return turned(y), end
+        return rows.reverse_rows(y, marks.lengths), end
 
     def _drop(self, y: Tensor, packed: PackedSequence | None) -> Tensor:
         """What passes from one level to the next."""
@@ -238,20 +236,21 @@ class _Unrolled(torch.nn.RNNBase):
         # On the packed numbers, as torch does: the same seed draws the same mask.
         return unpack(packed._replace(data=F.dropout(pack_like(y, packed).data, self.dropout)))[0]
 
-    def _checked(self, states: States | None, input: Tensor, batch_sizes: Tensor | None) -> States:
-        """The initial states, zeros by default, after torch's own checks.
+    def _starts(self, states: States | None, input: Tensor, batch_sizes: Tensor | None) -> list[States]:
+        """The initial states of each level and direction, zeros by default, after torch's own checks.
 
         The usual call, which none of them can refuse, is known at once: they take 30 us.
         """
         if states is None:
-            sizes = self._state_sizes(input, batch_sizes)
-            states = tuple(torch.zeros(size, dtype=input.dtype, device=input.device) for size in sizes)
+            dtype, device, sizes = input.dtype, input.device, self._state_sizes(input, batch_sizes)
             weight = getattr(self, self._all_weights[0][0])
-            if input.dim() == 3 and input.size(2) == self.input_size and input.dtype is weight.dtype:
-                return states
+            if input.dim() == 3 and input.size(2) == self.input_size and dtype is weight.dtype:
+                start = tuple([torch.zeros(size[1:], dtype=dtype, device=device) for size in sizes])
+                return [start] * sizes[0][0]
+            states = tuple(torch.zeros(size, dtype=dtype, device=device) for size in sizes)
         self._update_flat_weights()
         self.check_forward_args(input, self._to_hx(states), batch_sizes)
-        return states
+        return list(zip(*(s.unbind(0) for s in states), strict=True))
 
     def _state_sizes(self, input: Tensor, batch_sizes: Tensor | None) -> list[tuple[int, ...]]:
         return [self.get_expected_hidden_size(input, batch_sizes)]
@@ -287,6 +286,9 @@ class LSTM(_Unrolled, torch.nn.LSTM):  # type: ignore[misc]
         return states
 
 
+_UNMARKED = Marks()
+
+
 def _marks(x: Tensor, lengths: Any, reset: Tensor | None) -> Marks:
     """Lengths and resets, checked, on the device of x [T, B, I]."""
     steps, batch = x.size(0), x.size(1)
@@ -294,6 +296,6 @@ def _marks(x: Tensor, lengths: Any, reset: Tensor | None) -> Marks:
         rows.check_marked("reset", reset, steps, batch)
         reset = reset.to(x.device)
     if lengths is None:
-        return Marks(reset=reset)
+        return Marks(reset=reset) if reset is not None else _UNMARKED
     lengths = rows.check_lengths(lengths, steps, batch).to(x.device)
     return Marks(lengths=lengths, live=rows.live_rows(lengths, steps), reset=reset)

@@ -18,6 +18,8 @@ from .trace import Reads, Traced, modules_of, trace_step
 from .trace.step import Sizes
 from .unfold import Binding
 
+Bound = tuple[bool, bool, bool]  # the fields of a Binding
+
 
 @dataclass
 class Known:
@@ -29,11 +31,12 @@ class Known:
         warned: what has been said about the cell already.
     """
 
-    traces: dict[Any, dict[Traced, dict[Binding, Compiled]]] = field(default_factory=dict)
+    traces: dict[Any, dict[Traced, dict[Bound, Compiled]]] = field(default_factory=dict)
     refused: dict[Any, tuple[str, Reads]] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)
 
 
+_USUAL = (Tensor, nn.Parameter)
 _MOST = 64  # forms of input, and traces of each, that are remembered; an attribute may change at every call
 _KNOWN: "weakref.WeakKeyDictionary[nn.Module, Known]" = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
@@ -85,24 +88,25 @@ def compile_step(cell: Any, given: Sequences, states: States, parameters: Mappin
     """
     known = known_of(cell)
     key = (
-        None if given.x is None else (_sizes(given.x, 2), given.x.dtype),
-        None if given.fed is None else (_sizes(given.fed, 2), given.fed.dtype),
-        tuple((_sizes(s, 1), s.dtype) for s in states),
-        tuple((name, _sizes(p, 0), p.dtype) for name, p in parameters.items()),
+        None if given.x is None else (_sizes(given.x)[2:], given.x.dtype),
+        None if given.fed is None else (_sizes(given.fed)[2:], given.fed.dtype),
+        tuple([(_sizes(s)[1:], s.dtype) for s in states]),
+        tuple([(name, _sizes(p), p.dtype) for name, p in parameters.items()]),
         cell.training,
     )
-    why, reads = known.refused.get(key, ("", None))
-    if reads is not None and reads.hold(cell):
-        raise TraceError(why)
-    own = cell.feedback_size is not None and given.fed is None
-    binding = Binding(own_feedback=own, live=given.live is not None, reset=given.reset is not None)
-    traces = _remembered(known.traces, key, {})
+    if known.refused:
+        why, reads = known.refused.get(key, ("", None))
+        if reads is not None and reads.hold(cell):
+            raise TraceError(why)
+    traces: dict[Traced, dict[Bound, Compiled]] = _remembered(known.traces, key)
     traced = next((trace for trace in tuple(traces) if trace.reads.hold(cell)), None)
     if traced is None:
         traced = _trace(known, key, cell, parameters)
-    programs: dict[Binding, Compiled] = _remembered(traces, traced, {})
-    found = programs.get(binding)
-    return programs.setdefault(binding, Compiled(traced, binding)) if found is None else found
+    programs: dict[Bound, Compiled] = _remembered(traces, traced)
+    own = given.fed is None and cell.feedback_size is not None
+    bound = (own, given.live is not None, given.reset is not None)
+    found = programs.get(bound)
+    return programs.setdefault(bound, Compiled(traced, Binding(*bound))) if found is None else found
 
 
 def _trace(known: Known, key: Any, cell: Any, parameters: Mapping[str, Tensor]) -> Traced:
@@ -112,17 +116,26 @@ def _trace(known: Known, key: Any, cell: Any, parameters: Mapping[str, Tensor]) 
         return trace_step(cell, one_step, Sizes(*key[:3]), parameters, reads)
     except TraceError as error:
         known.refused.pop(key, None)
-        _remembered(known.refused, key, (str(error), reads))  # the words alone: an error holds on to what it has seen
+        _make_room(known.refused)
+        known.refused[key] = (str(error), reads)  # the words alone: an error holds on to what it has seen
         raise
 
 
-def _sizes(tensor: Tensor, skip: int) -> tuple[int, ...]:
-    """The sizes after the first few, in plain numbers (torch.compile may have symbols there)."""
-    return tuple(map(int, tensor.shape[skip:]))
+def _sizes(tensor: Tensor) -> tuple[int, ...]:
+    """The sizes in plain numbers: those of a fake tensor, which torch.compile looks at, may be symbols."""
+    return tensor.shape if type(tensor) in _USUAL else tuple(map(int, tensor.shape))
 
 
-def _remembered(found: dict[Any, Any], key: Any, new: Any) -> Any:
-    """`found[key]`, made if it is not there; the oldest entry goes when there are too many."""
-    if key not in found and len(found) >= _MOST:
+def _remembered(found: dict[Any, dict[Any, Any]], key: Any) -> dict[Any, Any]:
+    """`found[key]`, empty if it was not there."""
+    inner = found.get(key)
+    if inner is None:
+        _make_room(found)
+        inner = found.setdefault(key, {})
+    return inner
+
+
+def _make_room(found: dict[Any, Any]) -> None:
+    """The oldest entry goes when there are too many."""
+    if len(found) >= _MOST:
         found.pop(next(iter(found)))
-    return found.setdefault(key, new)

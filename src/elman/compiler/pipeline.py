@@ -96,9 +96,9 @@ def run(
 ) -> tuple[Tensor, States]:
     """Run the programs on tensors."""
     named = compiled.named(given, parameters, states, generator)
-    training = torch.is_grad_enabled() and any(t.requires_grad for t in (*named.values(), *states))
-    backend = choose((*named.values(), *states))
-    job = prepared(compiled, backend, given, named, training)
+    tensors = (*named.values(), *states)
+    training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    job = prepared(compiled, choose(tensors), given, named, training)
     if job.programs.refused:
         _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
     note(cell, job.programs)
@@ -142,21 +142,23 @@ def _last(sequence: Tensor, first: Tensor, live: Tensor | None) -> Tensor:
     return torch.where(lengths == 0, first, last)
 
 
+_HALVES = {torch.bfloat16, torch.float16}
+
+
 def _plain_precision(states: States, given: Sequences) -> Any:
     """What turns autocast off on the device of a call; see `plain_precision`."""
-    some = next((t for t in (*states, given.x, given.fed) if t is not None), None)
+    some = states[0] if states else given.x if given.x is not None else given.fed
     return contextlib.nullcontext() if some is None else plain_precision(some.device.type)
 
 
 def in_precision(parameters: Mapping[str, Tensor], given: Sequences, states: States) -> tuple[Sequences, States]:
     """Inputs that autocast made in a layer before, in the dtype of the parameters; nothing else is converted."""
-    halves = (torch.bfloat16, torch.float16)
-    if not any(t is not None and t.dtype in halves for t in (given.x, given.fed, *states)):
+    if _HALVES.isdisjoint([t.dtype for t in (given.x, given.fed, *states) if t is not None]):
         return given, states
     dtype = next((p.dtype for p in parameters.values() if p.is_floating_point()), None)
 
     def own(tensor: Any) -> Any:
-        return tensor.to(dtype) if tensor is not None and dtype is not None and tensor.dtype in halves else tensor
+        return tensor.to(dtype) if tensor is not None and dtype is not None and tensor.dtype in _HALVES else tensor
 
     return replace(given, x=own(given.x), fed=own(given.fed)), tuple(own(state) for state in states)
 

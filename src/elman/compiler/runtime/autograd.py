@@ -60,7 +60,7 @@ class Unrolled(torch.autograd.Function):
         inputs, kept = saved[:count], dict(zip(ctx.kept, saved[count:], strict=True))
         wanted = ctx.needs_input_grad[_FIRST:]
         with plain_precision(inputs[0].device.type):
-            if torch.is_grad_enabled() or any(_is_batched(g) for g in cotangents):
+            if torch.is_grad_enabled() or any(map(_is_batched, cotangents)):
                 return (*_NONE, *_twice(ctx, inputs, cotangents, wanted))
             programs: Programs = ctx.programs
             gradients = gradient(
@@ -74,24 +74,28 @@ class Unrolled(torch.autograd.Function):
                 frozenset(itertools.compress(ctx.names, wanted)),
                 ctx.rows,
             )
-        return (*_NONE, *(g if w else None for g, w in zip(gradients, wanted, strict=True)))
+        return (*_NONE, *[g if w else None for g, w in zip(gradients, wanted, strict=True)])
 
 
+_is_batchedtensor = torch._C._functorch.is_batchedtensor
+_is_legacy_batchedtensor = torch._C._functorch.is_legacy_batchedtensor
 _FIRST = 5  # arguments of `forward` before the tensors
 _NONE = (None,) * _FIRST
+
+
+_AS_IT_IS = contextlib.nullcontext()
 
 
 def plain_precision(device: str) -> Any:
     """Under autocast a layer computes in the dtype of its parameters, as it was read; this turns autocast off."""
     if not torch.is_autocast_enabled(device):
-        return contextlib.nullcontext()
+        return _AS_IT_IS
     return torch.autocast(device, enabled=False)
 
 
 def _is_batched(g: Tensor | None) -> bool:
     """Whether torch's vmap asks for many gradients at once: then nothing may be written in place."""
-    batched = torch._C._functorch
-    return g is not None and (batched.is_batchedtensor(g) or batched.is_legacy_batchedtensor(g))
+    return g is not None and (_is_batchedtensor(g) or _is_legacy_batchedtensor(g))
 
 
 def split(names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> tuple[Tensors, tuple[Tensor, ...]]:

@@ -72,7 +72,7 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
         if name == "c":
             raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {devices}.")
         return Backend(None, f"on {devices} torch runs the loop")
-    if strangers := [kind.__name__ for kind in {*map(type, tensors)} - _USUAL if _has_no_memory(kind)]:
+    if strangers := [type(t).__name__ for t in tensors if type(t) not in _USUAL and _has_no_memory(type(t))]:
         if name == "c":
             raise ArgumentError(f"the C backend computes on memory, which a {strangers[0]} does not show.")
         return Backend(None, f"a {strangers[0]} looks at every operation")

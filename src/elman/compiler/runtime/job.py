@@ -51,7 +51,7 @@ def prepared(compiled: Compiled, backend: Backend, given: Sequences, named: Tens
     if given.batch == 0:
         backend = NO_ROWS
     backend = tuned(compiled, backend, given.batch)
-    wanted = frozenset(name for name, tensor in named.items() if tensor.requires_grad) if training else None
+    wanted = frozenset([name for name, tensor in named.items() if tensor.requires_grad]) if training else None
     ragged = given.live is not None and given.reset is None and bool(given.live.any())
     if ragged and backend.schedule is not None:
         programs = programs_of(compiled.without_live, backend, wanted)

@@ -58,6 +58,14 @@ class Slot:
         self.features = tuple(int(size) for size in node.shape if size != BATCH)
         self.as_it_is = not self.axis and self.dtype is getattr(torch, node.dtype)
 
+    def usual(self, given: Tensor) -> bool:
+        """Whether a tensor is as the kernel reads it: nearly always, and there are many of them."""
+        return given.dtype is self.dtype and not self.axis and given.is_contiguous() and not given.is_neg()
+
+    def whole(self, given: Tensor) -> Tensor:
+        """A tensor as the kernel reads it, without gaps; copied if need be."""
+        return given if self.usual(given) else self.read(given).contiguous()
+
     def read(self, given: Tensor) -> Tensor:
         """A tensor as the kernel reads it, the axis of the batch first."""
         if self.boolean:
@@ -86,8 +94,8 @@ class Slot:
 
     def strided(self, given: Tensor) -> tuple[Tensor, int]:
         """A sequence as the kernel reads it, its rows at equal distances, and the distance; copied if need be."""
-        if given.dtype is self.dtype and not self.axis and given.is_contiguous() and not given.is_neg():
-            return given, self.size  # nearly always, and there are many of them
+        if self.usual(given):
+            return given, self.size
         tensor = self.read(given)
         if tensor.is_contiguous():
             return tensor, self.size
@@ -258,10 +266,10 @@ class Call:
         if form.workers > 1:
             fields[launcher.field["parallel"]] = parallel()
         for slot in launcher.invariants:
-            tensor = slot.read(values[slot.name]).contiguous()
+            tensor = slot.whole(values[slot.name])
             self.alive.append(tensor)
             fields[slot.number] = tensor.data_ptr()
-            if slot.by_row and len(tensor) == 1:  # the stage before sees packed rows as a batch of one
+            if slot.by_row and tensor.size(0) == 1:  # the stage before sees packed rows as a batch of one
                 fields[slot.number + 1] = 0
         for slot, address in zip(launcher.results, results, strict=True):
             fields[slot.number] = address
@@ -302,7 +310,7 @@ class Call:
         for slot, address in self.shared:
             fields[slot.number] = address + start * slot.bytes
         for slot, state in zip(launcher.carries, states, strict=True):
-            entering = slot.read(state).contiguous()
+            entering = slot.whole(state)
             leaving = torch.empty_like(entering)
             alive.append(entering)
             left.append(leaving)

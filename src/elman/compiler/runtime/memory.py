@@ -52,13 +52,14 @@ class Lent(threading.local):
 
     def __init__(self) -> None:
         self._held: list[Tensor] = []
+        self._shown: list[Tensor] = []  # each as it was lent last: a view costs more than the next call's question
         self._next = 0
 
     def begin(self) -> None:
         """Take all back."""
         self._next = 0
 
-    def block(self, size: Sequence[int], dtype: torch.dtype, device: Any) -> Tensor:
+    def block(self, size: tuple[int, ...], dtype: torch.dtype, device: Any) -> Tensor:
         """A tensor on the CPU whose memory is lent; a large one is its own."""
         length = math.prod(size) * dtype.itemsize
         if length > LARGE:
@@ -66,9 +67,16 @@ class Lent(threading.local):
         place, self._next = self._next, self._next + 1
         if place == len(self._held):
             self._held.append(torch.empty(0, dtype=torch.uint8, device=CPU))
+            self._shown.append(self._held[place])
+        if self._shown[place].shape != size or self._shown[place].dtype is not dtype:
+            self._shown[place] = self._bytes(place, length).view(dtype).view(size)
+        return self._shown[place]
+
+    def _bytes(self, place: int, length: int) -> Tensor:
+        """So many bytes of what is held at a place."""
         if self._held[place].numel() < length:
             self._held[place] = torch.empty(length, dtype=torch.uint8, device=CPU)
-        return self._held[place][:length].view(dtype).view(size)
+        return self._held[place][:length]
 
 
 LENT = Lent()
@@ -79,8 +87,10 @@ def apart(tensors: Iterable[Tensor], taken: Iterable[Tensor]) -> tuple[Tensor, .
     places = {t.untyped_storage().data_ptr() for t in taken}
     found = []
     for tensor in tensors:
-        if tensor._is_view() or tensor.untyped_storage().data_ptr() in places:
+        place = tensor.untyped_storage().data_ptr()
+        if tensor._is_view() or place in places:
             tensor = block(tensor.shape, tensor.dtype, tensor.device).copy_(tensor)
-        places.add(tensor.untyped_storage().data_ptr())
+            place = tensor.untyped_storage().data_ptr()
+        places.add(place)
         found.append(tensor)
     return tuple(found)

@@ -7,6 +7,7 @@ at half the rate.
 import ctypes
 import functools
 import threading
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from .launch import parallel
 from .memory import CPU, LARGE, LENT, block
 
 Product = Callable[..., Tensor]
+_Place = tuple[int, int, int]  # of a matrix: its address, how far rows lie apart, how far columns
 
 _FEW = 8  # rows for which a product is as fast as its weights are read
 _ALONE = 1_000_000  # multiply-adds that one thread has done before two have met
@@ -79,52 +81,76 @@ class _Own:
         self._product, self.real, self._place = built.product, real, place
         self._product.argtypes, self._product.restype = (ctypes.c_void_p,), None
         self._room = built.product_room() * real.itemsize
-        self._here = threading.local()
+        self._here = _Here()
 
     def linear(self, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         """x Wᵀ + b."""
-        found = self._run(rows(x), w.t(), b)
-        return functional.linear(x, w, b) if found is None else found.view(*x.shape[:-1], w.size(0))
+        n, k = w.shape
+        if not self._takes(x, w, w if b is None else b) or x.numel() < _FEW * k or k * n == 0:
+            return functional.linear(x, w, b)
+        (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
+        b = None if b is None else b.contiguous()
+        c = self._place((*x.shape[:-1], n), self.real, CPU)
+        bias = 0 if b is None else b.data_ptr()
+        self._run(x.numel() // k, n, k, (x.data_ptr(), row, column), (w.data_ptr(), w_column, w_row), c, bias)
+        return c
 
     def times(self, x: Tensor, w: Tensor) -> Tensor:
         """x W."""
-        found = self._run(rows(x), w)
-        return _times(x, w) if found is None else found.view(*x.shape[:-1], w.size(1))
+        k, n = w.shape
+        if not self._takes(x, w) or x.numel() < _FEW * k or k * n == 0:
+            return _times(x, w)
+        (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
+        c = self._place((*x.shape[:-1], n), self.real, CPU)
+        self._run(x.numel() // k, n, k, (x.data_ptr(), row, column), (w.data_ptr(), w_row, w_column), c)
+        return c
 
     def summed(self, a: Tensor, b: Tensor) -> Tensor:
         """Σ a bᵀ."""
-        found = self._run(rows(a).t(), rows(b))
-        return _summed(a, b) if found is None else found
-
-    def _run(self, a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor | None:
-        """a [M, K] b [K, N] + bias; None for what torch does better, or alone."""
-        (m, k), n = a.shape, b.size(1)
-        given = (a, b) if bias is None else (a, b, bias)
-        if m < _FEW or n == 0 or k == 0 or not all(t.dtype is self.real and t.is_cpu and not t.is_neg() for t in given):
-            return None
-        a, b = _regular(a), _regular(b)
-        bias = None if bias is None else bias.contiguous()
-        workers = min(torch.get_num_threads(), m // _FEW) if m * n * k > _ALONE and parallel() else 1
+        m, n = a.size(-1), b.size(-1)
+        if not self._takes(a, b) or m < _FEW or n * a.numel() == 0:
+            return _summed(a, b)
+        (a, row, column), (b, b_row, b_column) = _matrix(a), _matrix(b)
         c = self._place((m, n), self.real, CPU)
-        fields = (ctypes.c_long * 16)(
-            *(m, n, k, a.data_ptr(), *a.stride(), b.data_ptr(), *b.stride(), c.data_ptr(), n),
-            *(0 if bias is None else bias.data_ptr(), self._rooms(workers), workers, 0, parallel()),
-        )
-        self._product(fields)
+        self._run(m, n, a.numel() // m, (a.data_ptr(), column, row), (b.data_ptr(), b_row, b_column), c)
         return c
 
-    def _rooms(self, workers: int) -> int:
-        """The address of memory for some workers, which each thread keeps."""
-        size = workers * self._room + 64
-        found: Tensor | None = getattr(self._here, "room", None)
-        if found is None or found.numel() < size:
-            found = self._here.room = torch.empty(size, dtype=torch.uint8, device=CPU)
-        return -(-found.data_ptr() // 64) * 64
+    def _takes(self, *given: Tensor) -> bool:
+        """Whether all are in memory as they are, in the precision of these products; the rest torch does."""
+        return all(t.dtype is self.real and t.is_cpu and not t.is_neg() for t in given)
+
+    def _run(self, m: int, n: int, k: int, a: _Place, b: _Place, c: Tensor, bias: int = 0) -> None:
+        """C [M, N] = A [M, K] B [K, N] + bias."""
+        together = parallel() if m * n * k > _ALONE else 0
+        workers = min(torch.get_num_threads(), m // _FEW) if together else 1
+        room = self._here.room(workers * self._room)
+        fields = array("q", (m, n, k, *a, *b, c.data_ptr(), n, bias, room, workers, 0, together))
+        self._product(fields.buffer_info()[0])
 
 
-def _regular(x: Tensor) -> Tensor:
-    """A matrix whose rows or columns are whole; copied if need be."""
-    return x if 1 in x.stride() and 0 not in x.stride() else x.contiguous()
+class _Here(threading.local):
+    """Memory for the workers of a thread, which keeps it."""
+
+    def __init__(self) -> None:
+        self._held, self._start, self._size = torch.empty(0, device=CPU), 0, 0
+
+    def room(self, size: int) -> int:
+        """The address of so many bytes, at the start of a line of the cache."""
+        if size > self._size:
+            self._held, self._size = torch.empty(size + 64, dtype=torch.uint8, device=CPU), size
+            self._start = -(-self._held.data_ptr() // 64) * 64
+        return self._start
+
+
+def _matrix(x: Tensor) -> tuple[Tensor, int, int]:
+    """x [..., H] as [rows, H]: how far neighbours in a column and in a row lie apart; copied if neither is 1."""
+    if x.is_contiguous():
+        return x, x.size(-1), 1
+    flat = rows(x)
+    row, column = flat.stride()
+    if (row == 1 or column == 1) and row and column:
+        return flat, row, column
+    return x.contiguous(), x.size(-1), 1
 
 
 @functools.cache
