@@ -13,12 +13,20 @@ from bench.cases import GATES
 def prepare(job, option, threads):
     """A layer's products in torch's best form; or one square product, of the size `hidden`."""
     torch.set_num_threads(threads)
+    size = job.case.hidden
     if option == "layer":
-        return layer(job)
-    a, b, c = (np.ones((job.case.hidden,) * 2, np.float32) for _ in range(3))
-    if option == "numpy":
-        return partial(np.matmul, a, b, out=c)
-    return best_form(*(job.case.hidden,) * 3)
+        products = layer(job)
+    elif option == "torch":
+        products = [best_form(size, size, size)]
+    else:
+        a, b, out = (np.ones((size, size), np.float32) for _ in range(3))
+        products = [partial(np.matmul, a, b, out=out)]
+
+    def run():
+        for product in products:
+            product()
+
+    return run
 
 
 def layer(job):
@@ -28,13 +36,7 @@ def layer(job):
     shapes = [(rows, size, wide)]
     if job.kind == "training":
         shapes += [(rows, wide, size), (wide, rows, size)]
-    products = [best_form(*shape) for shape in shapes for _ in range(2)]
-
-    def run():
-        for product in products:
-            product()
-
-    return run
+    return [best_form(*shape) for shape in shapes for _ in range(2)]
 
 
 def best_form(m, k, n):
