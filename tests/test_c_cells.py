@@ -336,3 +336,45 @@ def test_a_step_without_input():
         got = outcome(layer, None, state, steps=T)
     with step_by_step():
         assert_same(got, outcome(layer, None, state, steps=T), RELATIVE)
+
+
+class Gained(elman.Cell):
+    """Parameters that stand beside what is carried: their gradients are sums over rows and steps."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.state_size = (size,)
+        self.W = torch.nn.Linear(size, size, bias=False)
+        self.gain, self.leak = (torch.nn.Parameter(torch.linspace(-1, 1, size)) for _ in range(2))
+        self.row, self.scale = torch.nn.Parameter(torch.ones(1, size)), torch.nn.Parameter(torch.tensor(0.5))
+
+    def step(self, x, h):
+        rate = torch.sigmoid(self.leak * h + self.row * x)
+        return rate * h + (1 - rate) * torch.tanh(self.gain * self.W(h) + self.scale * x)
+
+
+@pytest.mark.parametrize("size", [1, 4, 19])
+@pytest.mark.parametrize(("steps", "batch"), [(5, 3), (70, 1), (130, 230)])
+@pytest.mark.parametrize("options", ["plain", "lengths"])
+def test_sums_over_rows_and_steps(size, steps, batch, options):
+    torch.manual_seed(0)
+    layer, x = elman.Recurrent(Gained(size).to(DTYPE)), random_tensor(steps, batch, size)
+    given = {} if options == "plain" else {"lengths": torch.arange(batch) % (steps + 1)}
+    with in_c(SCHEDULE):
+        got = outcome(layer, x, **given)
+        kernels = kernels_of(layer, x, schedule=SCHEDULE, **given)
+    assert len(kernels[-1].loop.total) >= 2  # of the gradient
+    with using(backend="reference"):
+        assert_same(got, outcome(layer, x, **given), 1e-10)
+
+
+def test_a_sum_over_many_steps_loses_no_digits():
+    torch.manual_seed(0)
+    layer, x = elman.Recurrent(Gained(3)), random_tensor(30_000, 2, 3, dtype=torch.float32)
+    with in_c(SCHEDULE):
+        got = outcome(layer, x)
+    with using(backend="reference"):
+        expected = outcome(layer.double(), x.detach().double())
+    for name in ("cell.gain", "cell.leak"):
+        one, other = got[f"gradient of {name}"].double(), expected[f"gradient of {name}"]
+        assert ((one - other).abs() <= 2e-5 * other.abs().max()).all(), (one, other)
