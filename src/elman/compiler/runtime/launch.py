@@ -53,7 +53,6 @@ class Slot:
         self.size, self.by_row = memory.size, BATCH in memory.shape
         self.boolean = memory.boolean
         self.dtype = torch.uint8 if self.boolean else real
-        self.bytes = self.size * self.dtype.itemsize
         self.axis = node.shape.index(BATCH) if BATCH in node.shape else 0
         self.features = tuple(int(size) for size in node.shape if size != BATCH)
         self.as_it_is = not self.axis and self.dtype is getattr(torch, node.dtype)
@@ -90,7 +89,7 @@ class Slot:
     def place(self, rows: Rows) -> tuple[int, ...]:
         """The shape of a result at every step."""
         lead = (rows.steps, rows.batch) if rows.index is None else (rows.total, 1)
-        return (*(lead if self.by_row else lead[:1]), *self.features)
+        return (*lead, *self.features)
 
     def strided(self, given: Tensor) -> tuple[Tensor, int]:
         """A sequence as the kernel reads it, its rows at equal distances, and the distance; copied if need be."""
@@ -171,7 +170,7 @@ class Launcher:
             Slot(field[f"h{number}_from"], kernel.layout.memories[carry.entering], carry.entering, self.real)
             for number, carry in enumerate(kernel.loop.carries)
         ]
-        self.shared = [(place, slot) for place, slot in enumerate(self.results) if not slot.by_row]
+        assert all(slot.by_row for slot in self.results)  # a sum over the rows is no result of a step
         self.steps, self.first, self.at = (field[name] for name in ("steps", "first", "at"))
         self.work = sum(packed.entries for packed in kernel.packed) + 1
         self._known = functools.lru_cache(maxsize=16)(self._form)
@@ -275,7 +274,6 @@ class Call:
             fields[slot.number] = address
         for name, slot in launcher.totals.items():
             fields[slot.number] = sums[name].data_ptr()
-        self.shared = [] if rows.index is not None else [(slot, results[place]) for place, slot in launcher.shared]
         launcher.pack(fields.buffer_info()[0])
 
     def run(
@@ -307,8 +305,6 @@ class Call:
             if start or origins:
                 address -= self._skipped(slot, origins.get(slot.name, 0), start) * stride * slot.dtype.itemsize
             fields[slot.number], fields[slot.number + 1] = address, stride
-        for slot, address in self.shared:
-            fields[slot.number] = address + start * slot.bytes
         for slot, state in zip(launcher.carries, states, strict=True):
             entering = slot.whole(state)
             leaving = torch.empty_like(entering)
