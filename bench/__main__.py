@@ -59,8 +59,8 @@ All contenders take turns in one run, each in a process of its own; what counts 
 over the rounds, never milliseconds across runs. "spread" is half the distance between the quartiles. "of rate" is
 the part of the machine's matrix-product rate (the best square product of torch and NumPy in this run), "of products"
 that of the rate of the layer's own products, taken over all T·B rows at once in torch's best form (torch.mm with the
-matrices laid out by rows or by columns, or oneDNN with its own layout, whose making is not counted). "room" is 0.9 x the
-best peer's time / the products' time; the floor of a case is the smaller of what was asked and that.
+matrices laid out by rows or by columns, or oneDNN with its own layout, whose making is not counted). "room" is 0.9 x
+the best peer's time / the products' time; the floor of a case is the smaller of what was asked and that.
 Losing cases come first. The numbers that all contenders compute are compared before anything is timed.
 
 ![the ratios, case by case](bench.png)

@@ -1,5 +1,7 @@
 """Cells that nobody has written a kernel for, in C: values, gradients, rows that end early and rows that start anew."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -336,6 +338,18 @@ def test_a_step_without_input():
         got = outcome(layer, None, state, steps=T)
     with step_by_step():
         assert_same(got, outcome(layer, None, state, steps=T), RELATIVE)
+
+
+@pytest.mark.parametrize("name", ["layer norm", "minimal gated"])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_recomputing_equals_keeping(name, options):
+    layer, x, found, texts = elman.Recurrent(WHOLE[name]()), random_tensor(T, B, 4), [], []
+    for schedule in (SCHEDULE, replace(SCHEDULE, recompute=False)):
+        with in_c(schedule):
+            found.append(outcome(layer, x, **options))
+        texts.append(kernels_of(layer, x, schedule=schedule, **options)[-1].text)
+    assert texts[0] != texts[1]
+    assert_same(found[1], found[0], RELATIVE)
 
 
 class Gained(elman.Cell):

@@ -131,3 +131,28 @@ def test_what_a_function_is_bound_to():
         assert_agrees(layer, random_tensor(T, B, H))
     layer.cell.rate.__self__.number = 0.9
     assert_agrees(layer, random_tensor(T, B, H))
+
+
+class Chained(elman.Cell):
+    """Products of products of x before the loop, and of parameters alone, which all steps read."""
+
+    def __init__(self, size=64, rows=16):
+        super().__init__()
+        self.state_size = ((rows, size),)
+        self.U, self.V = nn.Linear(size, 512), nn.Linear(512, size)
+        self.P, self.Q = nn.Parameter(torch.randn(rows, size) * 0.1), nn.Parameter(torch.randn(size, size) * 0.1)
+
+    def step(self, x, h):
+        u = self.V(torch.tanh(self.U(x)))
+        return torch.tanh(u[:, None, :] + h * nn.functional.linear(self.P, self.Q))
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(130, 64), (1026, 8), (40, 3)])
+def test_what_all_steps_read_outlives_a_run_of_steps(steps, batch):
+    torch.manual_seed(0)
+    layer, x = elman.Recurrent(Chained()), torch.randn(batch, steps, 80)[..., :64].transpose(0, 1)
+    with torch.no_grad():
+        with elman.using(backend="c"):
+            got = layer(x)[0]
+        with elman.using(backend="reference"):
+            torch.testing.assert_close(got, layer(x)[0], rtol=1e-4, atol=1e-5)

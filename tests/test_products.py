@@ -1,5 +1,8 @@
 """The products of matrices in C against torch in double precision: sizes, layouts, threads, what is left to torch."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -80,6 +83,29 @@ def test_layouts(target, a_layout, b_layout):
         a = LAYOUTS[a_layout](random(m, 50 if product is not own.summed else n, dtype=torch.float32))
         b = LAYOUTS[b_layout](random(n, k if product is not own.linear else 50, dtype=torch.float32))
         close(product(a, b), plain(a.double(), b.double()), 50)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_all_steps(layout):
+    """x [T, B, K] as it comes: batch first, a part of something wider, turned."""
+    own, w = own_products(TARGETS["plain"], False), random(6, 5, dtype=torch.float32)
+    x = LAYOUTS[layout](random(20, 15, dtype=torch.float32)).unflatten(1, (3, 5))
+    for each in (x, x.transpose(0, 1), x[:, 1:]):
+        close(own.linear(each, w), each.double() @ w.double().t(), 5)
+        close(own.times(each, w.t()), each.double() @ w.double().t(), 5)
+
+
+def test_fewer_threads_than_were_asked_for():
+    """As under OMP_THREAD_LIMIT, or inside another parallel region."""
+    text = """
+import torch
+from elman.compiler.codegen import TARGETS
+from elman.compiler.runtime.products import own_products
+torch.set_num_threads(2)
+x, w = torch.randn(400, 300), torch.randn(200, 300)
+torch.testing.assert_close(own_products(TARGETS["plain"], False).linear(x, w), x @ w.t(), rtol=1e-3, atol=1e-3)
+"""
+    subprocess.run([sys.executable, "-c", text], check=True, env=os.environ | {"OMP_THREAD_LIMIT": "1"})
 
 
 def test_nan_stays_in_its_row(target):

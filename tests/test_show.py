@@ -267,7 +267,7 @@ def test_a_schedule_is_a_value():
     schedule = elman.Schedule(target="plain", gates=3)
     assert schedule == elman.Schedule.from_dict(schedule.as_dict())
     assert len({schedule, elman.Schedule(target="plain", gates=3), elman.Schedule()}) == 2
-    assert str(schedule) == "plain, columns 2, gates 3, rows 0, block 96"
+    assert str(schedule) == "plain, columns 2, gates 3, rows 0, block 96, recompute True"
     assert elman.Schedule.from_dict({"block": 32}) == elman.Schedule(block=32)
 
 
@@ -281,7 +281,8 @@ def test_a_schedule_is_a_value():
         ({"rows": -1}, "expected rows .* from 0 .*, got -1"),
         ({"block": True}, "expected block as a whole number not below 1, got True"),
         ({"block": "96"}, "got '96'"),
-        ({"tiles": 3, "x": 1}, "expected fields among target, columns, gates, rows, block, got tiles, x"),
+        ({"recompute": 1}, "expected recompute as True or False, got 1"),
+        ({"tiles": 3, "x": 1}, "expected fields among target, columns, gates, rows, block, recompute, got tiles, x"),
     ],
 )
 def test_what_is_no_schedule(wrong, message):

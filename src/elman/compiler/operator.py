@@ -5,6 +5,7 @@ An operator takes tensors and numbers only, so the cell is named by the number u
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -73,7 +74,10 @@ def _programs(
     compiled: Compiled, named: Tensors, states: Sequence[Tensor], batch: int, wanted: frozenset[str] | None
 ) -> Programs:
     backend = choose((*named.values(), *states)) if batch else NO_ROWS
-    return programs_of(compiled, tuned(compiled, backend, batch), wanted)
+    backend = tuned(compiled, backend, batch)
+    if backend.schedule is not None:  # what is kept is what torch.compile was told, whatever is tuned later
+        backend = replace(backend, schedule=replace(backend.schedule, recompute=True))
+    return programs_of(compiled, backend, wanted)
 
 
 def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -95,7 +95,7 @@ class LayerPlan:
 
     def _kernels(self) -> list[Shown]:
         """The kernels of a training step: text alone, which needs no compiler."""
-        compiled = self._stages()
+        compiled = self._stages().under(self.schedule)
         forward, gradient = compiled.hoisted_kept(light), compiled.gradient_hoisted(compiled.inputs, light)
         try:
             return [

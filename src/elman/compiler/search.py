@@ -26,6 +26,7 @@ AXES = {
     "rows": (2, 3, 4, 5, 6, 7, 8),
     "columns": (1, 2, 3),
     "block": (16, 32, 64, 96, 128, 192, 256),
+    "recompute": (False,),
 }
 NOISE = 0.03  # by which a schedule must beat the default to be remembered
 _STRAW = 0.01  # by which it must beat the best so far to be taken for it
@@ -144,7 +145,7 @@ class _Search:
     def _texts(self, schedule: Schedule) -> tuple[str, ...]:
         """The kernels of a training step; those of a step that wants fewer gradients may be others."""
         if schedule not in self._known:
-            compiled = self.compiled
+            compiled = self.compiled.under(schedule)
             forward, gradient = compiled.hoisted_kept(light), compiled.gradient_hoisted(compiled.inputs, light)
             loops = ((forward, compiled.kept_names), (gradient, ()))
             self._known[schedule] = tuple(kernel_of(s, schedule, k).text for s, k in loops if s.inside is not None)

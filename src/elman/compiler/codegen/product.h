@@ -145,21 +145,24 @@ static void product_rows(const Product *p, long from, long to, real *room)
         }
 }
 
-static void part(void *given)
+/* Parts of the rows until none is left: there may be fewer threads than were asked for. */
+static void parts(void *given)
 {
     Product *p = given;
     const unsigned mode = v_flush();
-    const long n = __atomic_fetch_add(&p->next, 1, __ATOMIC_RELAXED);
     const long tiles = (p->rows + TILE - 1) / TILE;
-    product_rows(p, tiles * n / p->workers * TILE, least(p->rows, tiles * (n + 1) / p->workers * TILE), p->room + n * ROOM);
+    for (long n; (n = __atomic_fetch_add(&p->next, 1, __ATOMIC_RELAXED)) < p->workers;) {
+        const long from = tiles * n / p->workers * TILE, to = tiles * (n + 1) / p->workers * TILE;
+        product_rows(p, from, least(p->rows, to), p->room + n * ROOM);
+    }
     v_restore(mode);
 }
 
 void product(Product *p)
 {
     p->next = 0;
-    if (p->workers > 1) p->parallel(part, p, p->workers, 0);
-    else part(p);
+    if (p->workers > 1) p->parallel(parts, p, p->workers, 0);
+    else parts(p);
 }
 
 long product_room(void) { return ROOM; }

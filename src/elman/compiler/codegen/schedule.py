@@ -25,6 +25,7 @@ class Schedule:
         gates: gates of a unit that one sweep along x computes together at most; further gates take further sweeps.
         rows: rows of the batch in a tile at most; 0 for as many as the registers hold.
         block: rows of the batch that go through all steps together at most; their state stays in the cache.
+        recompute: whether the gradient makes again what takes one operation of what is kept anyway, or finds it kept.
 
     Raises:
         ArgumentError: an unknown target, or a number that is none or out of its range.
@@ -35,6 +36,7 @@ class Schedule:
     gates: int = 2
     rows: int = 0
     block: int = 96
+    recompute: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.target, str) or self.target not in TARGETS:
@@ -44,6 +46,8 @@ class Schedule:
             if type(number) is not int or number < least or (most is not None and number > most):
                 wanted = f"from {least} to {most}" if most is not None else f"not below {least}"
                 raise ArgumentError(f"Schedule: expected {name} as a whole number {wanted}, got {number!r}.")
+        if type(self.recompute) is not bool:
+            raise ArgumentError(f"Schedule: expected recompute as True or False, got {self.recompute!r}.")
 
     @property
     def machine(self) -> Target:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elman.axes import numbers
+from elman.compiler.codegen import Schedule
 from elman.compiler.graph import Node, topological
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
@@ -26,10 +27,12 @@ class Compiled:
     Attributes:
         traced: the step as a graph.
         binding: what the call binds.
+        recompute: whether the gradient makes again what takes one operation of what is kept anyway.
     """
 
     traced: Traced
     binding: Binding
+    recompute: bool = True
 
     @cached_property
     def step(self) -> Step:
@@ -48,7 +51,7 @@ class Compiled:
     @cached_property
     def gradient(self) -> Backward:
         """The loop of the gradient."""
-        return bptt(self.loop)
+        return bptt(self.loop, self.recompute)
 
     @cached_property
     def stages(self) -> Stages:
@@ -88,12 +91,20 @@ class Compiled:
     @cached_property
     def with_live(self) -> "Compiled":
         """The same step where rows may end before T."""
-        return Compiled(self.traced, replace(self.binding, live=True))
+        return replace(self, binding=replace(self.binding, live=True))
 
     @cached_property
     def without_live(self) -> "Compiled":
         """The same step where all rows have T steps."""
-        return Compiled(self.traced, replace(self.binding, live=False))
+        return replace(self, binding=replace(self.binding, live=False))
+
+    def under(self, schedule: Schedule | None) -> "Compiled":
+        """The same step as a schedule wants it."""
+        return self if schedule is None or schedule.recompute == self.recompute else self._other
+
+    @cached_property
+    def _other(self) -> "Compiled":
+        return replace(self, recompute=not self.recompute)
 
     @cached_property
     def differentiable(self) -> Program:

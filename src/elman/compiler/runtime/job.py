@@ -67,7 +67,7 @@ def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | N
     """The programs of a compiled step under a backend, built: forward, or forward and backward."""
     programs: Programs | None = compiled.programs.get(backend)
     if programs is None:
-        programs = compiled.programs.setdefault(backend, Programs(compiled, backend))
+        programs = compiled.programs.setdefault(backend, Programs(compiled.under(backend.schedule), backend))
     assert programs is not None
     if wanted is None:
         _ = programs.forward

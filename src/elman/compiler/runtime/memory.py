@@ -47,7 +47,7 @@ def block(size: Sequence[int], dtype: torch.dtype, device: Any) -> Tensor:
 class Lent(threading.local):
     """Memory that each thread uses again and again: asking the system for it takes longer than filling it.
 
-    What is lent is taken back by the next `begin`.
+    What is lent is taken back by the next `begin`, so it is for what a run of steps reads and no other one.
     """
 
     def __init__(self) -> None:

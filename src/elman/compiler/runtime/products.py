@@ -88,9 +88,9 @@ class _Own:
         n, k = w.shape
         if not self._takes(x, w, w if b is None else b) or x.numel() < _FEW * k or k * n == 0:
             return functional.linear(x, w, b)
+        c = self._place((*x.shape[:-1], n), self.real, CPU)
         (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
         b = None if b is None else b.contiguous()
-        c = self._place((*x.shape[:-1], n), self.real, CPU)
         bias = 0 if b is None else b.data_ptr()
         self._run(x.numel() // k, n, k, (x.data_ptr(), row, column), (w.data_ptr(), w_column, w_row), c, bias)
         return c
@@ -100,8 +100,8 @@ class _Own:
         k, n = w.shape
         if not self._takes(x, w) or x.numel() < _FEW * k or k * n == 0:
             return _times(x, w)
-        (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
         c = self._place((*x.shape[:-1], n), self.real, CPU)
+        (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
         self._run(x.numel() // k, n, k, (x.data_ptr(), row, column), (w.data_ptr(), w_row, w_column), c)
         return c
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.functional import pad
 
 from elman.axes import TIME
 from elman.compiler.graph import Graph, Node
 
 from .products import BY_TORCH, Products
-from .torch_ops import TORCH, VIEWS, is_linear, writing
+from .torch_ops import TORCH, VIEWS, is_linear, linear, writing
 
 _CACHE = 2**19  # bytes
 
@@ -93,7 +94,7 @@ def _call(node: Node, product: Node, variables: Mapping[Node, str]) -> str:
     a, b = (variables[i] for i in product.inputs)
     if node.op == "sum":
         return f"sum_of_products({a}, {b}, {node.value})"
-    return f"linear({a}, {b}, {variables[next(i for i in node.inputs if i is not product)]})"
+    return f"{linear(product)}({a}, {b}, {variables[next(i for i in node.inputs if i is not product)]})"
 
 
 def turned_weights(graph: Graph, invariants: Sequence[Node]) -> tuple[Node, ...]:
@@ -193,7 +194,8 @@ def sum_of_products(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 def build(name: str, text: str, products: Products = BY_TORCH) -> Callable[..., tuple[Tensor, ...]]:
     """The function that a text defines."""
-    space: dict[str, Any] = {"torch": torch, "pad": pad, "aten": torch.ops.aten, "sum_of_products": sum_of_products}
+    space: dict[str, Any] = {"torch": torch, "F": functional, "pad": pad, "aten": torch.ops.aten}
+    space["sum_of_products"] = sum_of_products
     space |= {field.name: getattr(products, field.name) for field in fields(products)}
     exec(compile(text, f"<elman {name}>", "exec"), space)
     return space[name]  # type: ignore[no-any-return]

@@ -55,12 +55,17 @@ def is_linear(node: Node) -> bool:
     return len(a) > 1 and len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]
 
 
+def linear(node: Node) -> str:
+    """The name of the function for x Wᵀ: over all steps it is one of the products that a backend chooses."""
+    return "linear" if node.shape[:1] == (TIME,) else "F.linear"
+
+
 def _einsum(node: Node, args: Sequence[str]) -> str:
     """The fastest call for a formula: one matrix product where the formula is one."""
     a, b = node.value.split("->")[0].split(",")
     result = node.value.split("->")[1]
     if is_linear(node):
-        return f"linear({args[0]}, {args[1]})"
+        return f"{linear(node)}({args[0]}, {args[1]})"
     if len(b) == 2 and result[:-1] == a[:-1] and b == a[-1] + result[-1]:
         return f"times({args[0]}, {args[1]})" if node.shape[0] == TIME and len(a) == 3 else f"{args[0]} @ {args[1]}"
     common = len(a) - 1

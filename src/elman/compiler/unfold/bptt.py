@@ -31,8 +31,13 @@ class Backward:
     finish: dict[str, Node]
 
 
-def bptt(forward: Loop) -> Backward:
-    """The second loop, which undoes the first from its last step to its first."""
+def bptt(forward: Loop, recompute: bool = True) -> Backward:
+    """The second loop, which undoes the first from its last step to its first.
+
+    Args:
+        forward: the first loop.
+        recompute: whether what takes one operation of what is kept anyway is made again rather than kept.
+    """
     build, constant = Builder(), forward.constant()
     shared = _frontier(forward, constant)
     coming, sequences, entering = _coming(build, forward)
@@ -44,7 +49,7 @@ def bptt(forward: Loop) -> Backward:
     ]
     each = {_d(s): back[s] for s in forward.sequences if s in back}
     total = {f"sum{number}": back[node] for number, node in enumerate(shared) if node in back}
-    kept = _kept(build, forward, [*carries, *each.values(), *total.values()])
+    kept = _kept(build, forward, [*carries, *each.values(), *total.values()], recompute)
     loop = Loop(
         sequences=(*sequences, *(s for n, s in kept.items() if n not in constant)),
         carries=tuple(Carry(d, substitute(build, c, kept)) for d, c in zip(entering, carries, strict=True)),
@@ -78,7 +83,7 @@ def _frontier(forward: Loop, constant: set[Node]) -> list[Node]:
     return [n for n in dict.fromkeys(read) if "float" in n.dtype and n.op != "const"]
 
 
-def _kept(build: Builder, forward: Loop, roots: list[Node]) -> dict[Node, Node]:
+def _kept(build: Builder, forward: Loop, roots: list[Node], recompute: bool) -> dict[Node, Node]:
     """Nodes of the first loop that the second reads, each with the input that stands for it.
 
     Slices and other ways of looking at a tensor are taken again rather than kept.
@@ -95,7 +100,7 @@ def _kept(build: Builder, forward: Loop, roots: list[Node]) -> dict[Node, Node]:
             needed[node] = None
         else:
             stack.extend(node.inputs)
-    again = _made_again(forward, needed, seen)
+    again = _made_again(forward, needed, seen) if recompute else set()
     held = {*needed, *(source for node in again for source in node.inputs if source.op == "input")}
     ordered = [node for node in forward.nodes if node in held and node not in again]
     names: dict[str, int] = {}
