@@ -392,3 +392,13 @@ def test_a_sum_over_many_steps_loses_no_digits():
     for name in ("cell.gain", "cell.leak"):
         one, other = got[f"gradient of {name}"].double(), expected[f"gradient of {name}"]
         assert ((one - other).abs() <= 2e-5 * other.abs().max()).all(), (one, other)
+
+
+def test_one_sum_serves_all_who_want_it():
+    make = a_cell(lambda s, x, h: tanh(h @ s.A + x) * (s.p + s.q), 4, A=(4, 4), p=4, q=4)
+    layer, x = elman.Recurrent(make()), random_tensor(T, B, 4)
+    assert len(kernels_of(layer, x, schedule=SCHEDULE)[-1].loop.total) == 1
+    with in_c(SCHEDULE):
+        got = outcome(layer, x)
+    with using(backend="reference"):
+        assert_same(got, outcome(layer, x), RELATIVE)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from elman.errors import TraceError
 
+from .runtime.backend import USUAL
 from .runtime.compiled import Compiled
 from .runtime.eager import States, one_step
 from .sequences import Sequences
@@ -36,7 +37,6 @@ class Known:
     warned: set[str] = field(default_factory=set)
 
 
-_USUAL = (Tensor, nn.Parameter)
 _MOST = 64  # forms of input, and traces of each, that are remembered; an attribute may change at every call
 _KNOWN: "weakref.WeakKeyDictionary[nn.Module, Known]" = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
@@ -123,7 +123,7 @@ def _trace(known: Known, key: Any, cell: Any, parameters: Mapping[str, Tensor]) 
 
 def _sizes(tensor: Tensor) -> tuple[int, ...]:
     """The sizes in plain numbers: those of a fake tensor, which torch.compile looks at, may be symbols."""
-    return tensor.shape if type(tensor) in _USUAL else tuple(map(int, tensor.shape))
+    return tensor.shape if type(tensor) in USUAL else tuple(map(int, tensor.shape))
 
 
 def _remembered(found: dict[Any, dict[Any, Any]], key: Any) -> dict[Any, Any]:

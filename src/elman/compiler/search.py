@@ -26,7 +26,7 @@ AXES = {
     "rows": (2, 3, 4, 5, 6, 7, 8),
     "columns": (1, 2, 3),
     "block": (16, 32, 64, 96, 128, 192, 256),
-    "recompute": (False,),
+    "recompute": (True, False),
 }
 NOISE = 0.03  # by which a schedule must beat the default to be remembered
 _STRAW = 0.01  # by which it must beat the best so far to be taken for it

@@ -81,18 +81,16 @@ class Kernel:
     @property
     def parts(self) -> int:
         """Into how many parts the units of a step can be cut at most."""
-        tiles = [-(-group.units // (group.bundles[0].vectors * self.lanes)) for group in self.groups if group.bundles]
-        return min(max(tiles, default=1), MOST_PARTS)
+        return min(max((group.tiles for group in self.groups if group.bundles), default=1), MOST_PARTS)
 
     @cached_property
     def packed(self) -> tuple[Packed, ...]:
         """The weights as tiles read them."""
-        found = []
-        for group in self.groups:
-            for bundle in group.bundles:
-                tiles = -(-group.units // (bundle.vectors * self.lanes))
-                found.append(Packed(bundle.name, tiles * self._length(bundle) * bundle.columns * self.lanes))
-        return tuple(found)
+        return tuple(
+            Packed(bundle.name, group.tiles * self._length(bundle) * bundle.columns * self.lanes)
+            for group in self.groups
+            for bundle in group.bundles
+        )
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -108,9 +106,8 @@ class Kernel:
 
     def scratch(self, rows: int) -> int:
         """Bytes that a block of rows needs."""
-        sizes = [rows * padded(m, self.lanes) for m in self._local()] + [m.size for m in self._of("total")]
-        kinds = [*self._local(), *self._of("total")]
-        return sum(_rounded_up(size * self._bytes(m)) for size, m in zip(sizes, kinds, strict=True))
+        by_row = sum(_rounded_up(rows * padded(m, self.lanes) * self._bytes(m)) for m in self._local())
+        return by_row + sum(_rounded_up(m.size * self._bytes(m)) for m in self._of("total"))
 
     def _length(self, bundle: Bundle) -> int:
         product = self.layout.products[bundle.pieces[0].product]
@@ -210,15 +207,18 @@ class Kernel:
     def _sums(self) -> list[str]:
         """The functions that begin what is summed over rows and steps, and hand it on."""
         totals = self._of("total")
-        begun = [f"w->{m.name}[i] = 0;" for m in totals]
-        handed = [f"c->{m.name}[w->block * {m.size} + i] += w->{m.name}[i], w->{m.name}[i] = 0;" for m in totals]
+        begun = [f"rows->{m.name}[i] = 0;" for m in totals]
+        handed = [
+            f"call->{m.name}[rows->block * {m.size} + i] += rows->{m.name}[i], {one}"
+            for m, one in zip(totals, begun, strict=True)
+        ]
         note = "/* Into the sums of the block: a sum of sums rounds less. */\n"
         return [
             note
             + "\n".join(
                 [
-                    f"static void {name}({GIVEN.replace('*call', '*c').replace('*rows', '*w')}) {{",
-                    "  (void)c, (void)n, (void)parts;",
+                    f"static void {name}({GIVEN}) {{",
+                    "  (void)call, (void)n, (void)parts;",
                     "  if (part > 0) return;",
                     *(f"  for (long i = 0; i < {m.size}; i++) {line}" for m, line in zip(totals, lines, strict=True)),
                     "}",

@@ -104,6 +104,11 @@ class GroupText:
             body.append(self._store(store, body))
         return [*lines, *body, "}"]
 
+    @property
+    def tiles(self) -> int:
+        """Into how many tiles of its products the units are cut; all of a group are equally wide."""
+        return -(-self.units // (self.bundles[0].vectors * self.lanes))
+
     def _sweep(self) -> list[str]:
         """All rows and all units."""
         lines = [f"static void {self.name}({GIVEN}) {{", _COPIES]
@@ -130,9 +135,8 @@ class GroupText:
         """Units outside, so that their weights stay in the cache; tiles of rows inside, of nearly equal size."""
         first = self.bundles[0]
         rows, vectors = first.rows, first.vectors
-        count = -(-self.units // (vectors * self.lanes))
         lines = [
-            f"for (long b = {count} * part / parts; b < {count} * (part + 1) / parts; b++) {{",
+            f"for (long b = {self.tiles} * part / parts; b < {self.tiles} * (part + 1) / parts; b++) {{",
             f"  const long tiles = (n + {rows - 1}) / {rows};",
             "  for (long i = 0; i < tiles; i++) {",
             "    const long r = n * i / tiles, size = n * (i + 1) / tiles - r;",

@@ -52,8 +52,7 @@ static __attribute__((unused)) void pack(
   }
 }""".replace("@most@", str(MOST_PARTS))
 
-FORWARD_BLOCK = """\
-/* All steps for the rows of a block, the longest first; n of them have not ended. */
+_OPENING = """\
 static void block(const Call *c, long number, char *scratch) {
   const long first = c->bounds[number], rows = c->bounds[number + 1] - first;
   Rows w;
@@ -63,44 +62,39 @@ static void block(const Call *c, long number, char *scratch) {
   @places@
   long n = 0;
   @clear@
+"""
+
+_STEP = """\
+    w.at = c->at[t];
+    w.plain = c->packed ? w.at : t;
+  @levels@
+  @fold at times@
+  @turn@
+  }
+  @fold@
+"""
+
+FORWARD_BLOCK = """\
+/* All steps for the rows of a block, the longest first; n of them have not ended. */
+@opening@
   while (n < rows) load(c, &w, n++);
   for (long t = 0; t < c->steps; t++) {
     while (n > 0 && c->ends && c->ends[first + n - 1] <= c->first + t) save(c, &w, --n);
     if (n == 0) break;
-    w.at = c->at[t];
-    w.plain = c->packed ? w.at : t;
-  @levels@
-  @fold at times@
-  @turn@
-  }
-  @fold@
+@step@
   while (n > 0) save(c, &w, --n);
-}"""
+}""".replace("@opening@\n", _OPENING).replace("@step@\n", _STEP)
 
 BACKWARD_BLOCK = """\
 /* All steps from the last to the first for the rows of a block, the longest first; n of them have begun. */
-static void block(const Call *c, long number, char *scratch) {
-  const long first = c->bounds[number], rows = c->bounds[number + 1] - first;
-  Rows w;
-  w.order = c->order + first;
-  w.row = c->row + first;
-  w.block = number;
-  @places@
-  long n = 0;
-  @clear@
+@opening@
   for (long t = c->steps - 1; t >= 0; t--) {
     while (n < rows && (!c->ends || c->ends[first + n] > c->first + t)) load(c, &w, n++);
     if (n == 0) continue;
-    w.at = c->at[t];
-    w.plain = c->packed ? w.at : t;
-  @levels@
-  @fold at times@
-  @turn@
-  }
-  @fold@
+@step@
   for (; n < rows; n++) load(c, &w, n);
   while (n > 0) save(c, &w, --n);
-}"""
+}""".replace("@opening@\n", _OPENING).replace("@step@\n", _STEP)
 
 SHARED = """\
 /* One level, by all workers, each its part of the units; it is done when this returns. A part that its worker has not

@@ -72,7 +72,7 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
         if name == "c":
             raise ArgumentError(f"the C backend computes on the CPU, and the tensors are on {devices}.")
         return Backend(None, f"on {devices} torch runs the loop")
-    if strangers := [type(t).__name__ for t in tensors if type(t) not in _USUAL and _has_no_memory(type(t))]:
+    if strangers := [type(t).__name__ for t in tensors if type(t) not in USUAL and _has_no_memory(type(t))]:
         if name == "c":
             raise ArgumentError(f"the C backend computes on memory, which a {strangers[0]} does not show.")
         return Backend(None, f"a {strangers[0]} looks at every operation")
@@ -81,7 +81,8 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
     return Backend(wanted.schedule, f"kernels for {wanted.schedule.target}", strict=name == "c")
 
 
-_USUAL = {Tensor, Parameter}
+USUAL = frozenset((Tensor, Parameter))
+"""Kinds of tensors that are memory and nothing else."""
 
 
 def _has_no_memory(kind: type[Tensor]) -> bool:

@@ -88,22 +88,17 @@ class _Own:
         n, k = w.shape
         if not self._takes(x, w, w if b is None else b) or x.numel() < _FEW * k or k * n == 0:
             return functional.linear(x, w, b)
-        c = self._place((*x.shape[:-1], n), self.real, CPU)
-        (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
+        w, row, column = _matrix(w)
         b = None if b is None else b.contiguous()
-        bias = 0 if b is None else b.data_ptr()
-        self._run(x.numel() // k, n, k, (x.data_ptr(), row, column), (w.data_ptr(), w_column, w_row), c, bias)
-        return c
+        return self._rows(x, n, k, (w.data_ptr(), column, row), 0 if b is None else b.data_ptr())
 
     def times(self, x: Tensor, w: Tensor) -> Tensor:
         """x W."""
         k, n = w.shape
         if not self._takes(x, w) or x.numel() < _FEW * k or k * n == 0:
             return _times(x, w)
-        c = self._place((*x.shape[:-1], n), self.real, CPU)
-        (x, row, column), (w, w_row, w_column) = _matrix(x), _matrix(w)
-        self._run(x.numel() // k, n, k, (x.data_ptr(), row, column), (w.data_ptr(), w_row, w_column), c)
-        return c
+        w, row, column = _matrix(w)
+        return self._rows(x, n, k, (w.data_ptr(), row, column))
 
     def summed(self, a: Tensor, b: Tensor) -> Tensor:
         """Σ a bᵀ."""
@@ -113,6 +108,13 @@ class _Own:
         (a, row, column), (b, b_row, b_column) = _matrix(a), _matrix(b)
         c = self._place((m, n), self.real, CPU)
         self._run(m, n, a.numel() // m, (a.data_ptr(), column, row), (b.data_ptr(), b_row, b_column), c)
+        return c
+
+    def _rows(self, x: Tensor, n: int, k: int, w: _Place, bias: int = 0) -> Tensor:
+        """All rows of x [..., K] times a matrix [K, N], + bias."""
+        c = self._place((*x.shape[:-1], n), self.real, CPU)
+        x, row, column = _matrix(x)
+        self._run(x.numel() // k, n, k, (x.data_ptr(), row, column), w, c, bias)
         return c
 
     def _takes(self, *given: Tensor) -> bool:

@@ -75,7 +75,7 @@ class _Cut:
         self.inputs: dict[str, Node] = {}
         self.handed: dict[str, Node] = {}
         self.kept: dict[Node, str] = {}
-        self.summed: dict[str, Node] = {}
+        self.summed: dict[Node, str] = {}
         self._names: dict[Node, str] = {}
         self.parts = self._parts(nodes)
         for node in nodes:
@@ -204,8 +204,7 @@ class _Cut:
             case "concat", parts:
                 return build.make("concat", *(self._total(part) for part in parts), value=node.value)
         if self.sums_inside and self._is_sum_of_rows(node):
-            name = f"Σ{len(self.summed) + 1}"
-            self.summed[name] = node
+            name = self.summed.setdefault(node, f"Σ{len(self.summed) + 1}")
             return build.input(name, node.shape, node.dtype)
         self._late(node)
         return self.late.total(node)
@@ -229,7 +228,7 @@ class _Cut:
     def inside(self) -> Loop:
         """The loop that is left, over inputs that the stage before hands over."""
         build = Builder()
-        roots = [*(c.leaving for c in self.loop.carries), *self.kept, *self.summed.values()]
+        roots = [*(c.leaving for c in self.loop.carries), *self.kept, *self.summed]
         body = topological(roots, stop=self.early.made)
         ready = [n for n in body if n in self.early.made and n.op != "const"]
         standing = {n: build.input(self._hand_over(n), n.shape, n.dtype) for n in ready}
@@ -238,7 +237,7 @@ class _Cut:
             carries=tuple(Carry(c.entering, substitute(build, c.leaving, standing)) for c in self.loop.carries),
             invariants=tuple(s for n, s in standing.items() if n not in self.early.timed),
             each={name: substitute(build, node, standing) for node, name in self.kept.items()},
-            total={name: substitute(build, node, standing) for name, node in self.summed.items()},
+            total={name: substitute(build, node, standing) for node, name in self.summed.items()},
             reverse=self.loop.reverse,
         )
 
