@@ -179,9 +179,6 @@ class _Unrolled(torch.nn.RNNBase):
         x = input.transpose(0, 1) if self.batch_first else input
         reset = reset.transpose(0, 1) if self.batch_first and reset is not None else reset
         marks = _marks(x, lengths, reset)
-        if marks.live is not None:
-            # What stands after a row's end is never read: NaN there does no harm.
-            x = x.masked_fill(~marks.live.unsqueeze(-1), 0)
         y, states = self._run(x, starts, marks)
         return (y.transpose(0, 1) if self.batch_first else y), self._to_hx(states)
 

@@ -23,6 +23,7 @@ from .runtime.eager import States
 from .runtime.job import NO_ROWS, programs_of
 from .runtime.program import Tensors
 from .runtime.programs import Programs
+from .runtime.rows import filled
 from .runtime.tuned import tuned
 from .sequences import Sequences
 
@@ -40,6 +41,7 @@ def unroll_as_operator(
         states: the initial states.
         parameters: parameters and buffers, in the order of the cell.
     """
+    given = filled(given)
     marks = [getattr(given, name) for name in MARKS]
     tensors = [t for t in (*marks, *states, *parameters) if t is not None]
     train = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

@@ -29,6 +29,7 @@ from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
 from .runtime.job import prepared
 from .runtime.memory import apart
+from .runtime.rows import filled
 from .sequences import Sequences
 
 Emit = Callable[[Tensor], Tensor]
@@ -104,11 +105,11 @@ def run(
     note(cell, job.programs)
     tensors = (*job.named.values(), *states)
     if training:
-        outputs = Unrolled.apply(job.programs, tuple(job.named), job.steps, job.batch, job.rows, *tensors)  # type: ignore[no-untyped-call]
+        outputs = Unrolled.apply(job.programs, tuple(job.named), given.steps, given.batch, job.rows, *tensors)  # type: ignore[no-untyped-call]
     else:
-        results, ends = job.programs.run(job.programs.forward, job.named, states, job.steps, job.batch, job.rows)
-        outputs = apart((*results.values(), *ends), tensors)
-    return _ends(job.programs.compiled, given, states, job.padded(outputs))
+        results, ends = job.programs.run(job.programs.forward, job.named, states, given.steps, given.batch, job.rows)
+        outputs = apart((*(results[name] for name in compiled.loop.each), *ends), tensors)
+    return _ends(job.programs.compiled, given, states, outputs)
 
 
 def _in_torch_compile(
@@ -181,6 +182,7 @@ def _step_by_step(
     cell: Any, given: Sequences, states: States, emit: Emit | None, parameters: Mapping[str, Tensor] | None
 ) -> tuple[Tensor, States]:
     """The Python loop, under other parameters if there are some."""
+    given = filled(given)
     if parameters is None:
         return unroll_eagerly(cell, given, states, emit)
     with torch.nn.utils.stateless._reparametrize_module(cell, dict(parameters)):

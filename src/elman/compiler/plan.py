@@ -99,8 +99,8 @@ class LayerPlan:
         forward, gradient = compiled.hoisted_kept(light), compiled.gradient_hoisted(compiled.inputs, light)
         try:
             return [
-                Shown(name, stages, kernel_of(stages, self.schedule, kept), kept)
-                for name, stages, kept in (("forward", forward, compiled.kept_names), ("gradient", gradient, ()))
+                Shown(name, stages, kernel_of(stages, self.schedule, compiled.kept_names), compiled.kept_names)
+                for name, stages in (("forward", forward), ("gradient", gradient))
                 if stages.inside is not None
             ]
         except TraceError as error:

@@ -47,19 +47,6 @@ def live_rows(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths
 
 
-def fill_ended(x: Tensor, lengths: Tensor) -> Tensor:
-    """x [T, B, ...] in which each ended row repeats its last step, so that no padding (NaN, say) is ever read.
-
-    Zeros would do for most steps, but not for one that divides by x: 0 / 0 in an ended row would spoil the
-    gradient of the shared parameters. Rows without any step become zeros.
-    """
-    steps = torch.arange(x.size(0), device=x.device).unsqueeze(1)
-    last = (lengths - 1).clamp(min=0)
-    filled = _take(x, torch.minimum(steps, last))
-    empty = (lengths == 0).reshape((1, -1) + (1,) * (x.dim() - 2))
-    return torch.where(empty, torch.zeros((), dtype=x.dtype, device=x.device), filled)
-
-
 def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
     """x [T, B, ...] with each row reversed within its own length; what comes after stays in place."""
     if lengths is None:

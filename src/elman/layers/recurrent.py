@@ -40,8 +40,6 @@ class Recurrent(Layer):
         if marks.targets is not None:
             self._check_targets(marks.targets, states, steps)
         x, reset, targets = (self._in_order_of_steps(s, marks) for s in (x, marks.reset, marks.targets))
-        if marks.lengths is not None:
-            x, targets = (None if s is None else rows.fill_ended(s, marks.lengths) for s in (x, targets))
         given = Sequences(
             steps=steps,
             batch=batch,

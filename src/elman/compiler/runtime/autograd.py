@@ -12,7 +12,7 @@ from elman.axes import BATCH, numbers
 from .memory import apart
 from .program import Result, Tensors
 from .programs import Programs
-from .rows import Rows, pack, padded
+from .rows import Rows, fill_ended
 
 
 class Unrolled(torch.autograd.Function):
@@ -39,7 +39,7 @@ class Unrolled(torch.autograd.Function):
             names: of the sequences and invariants; the tensors after them are the states.
             steps: T.
             batch: B.
-            rows: how the rows stand in memory if they are packed; then T is the number of all live rows, and B 1.
+            rows: which rows are live at which step, where some end before T and no program may look at the rest.
             tensors: sequences, invariants, states.
         """
         given, states = split(names, tensors)
@@ -163,17 +163,14 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
 
 
 def _differentiably(ctx: Any, given: Tensors, states: tuple[Tensor, ...]) -> Result:
-    """Run the loop so that autograd can follow; packed rows are padded for it, and packed again."""
+    """Run the loop so that autograd can follow."""
     programs: Programs = ctx.programs
     rows: Rows | None = ctx.rows
     if rows is None:
         return programs.run(programs.compiled.differentiable, given, states, ctx.steps, ctx.batch)
     step, compiled = programs.compiled.step, programs.compiled.with_live
-    sequences = {str(node.value): node for node in step.sequences}
-    full = {
-        name: padded(t, rows, BATCH in sequences[name].shape) if name in sequences else t for name, t in given.items()
-    }
-    full["live"] = rows.live()
-    live = Programs(compiled, programs.backend)
-    results, ends = live.run(compiled.differentiable, full, states, rows.steps, rows.batch)
-    return {name: pack(t, rows, by_row=True) for name, t in results.items()}, ends
+    live, read = rows.live(), {str(node.value): BATCH in node.shape for node in step.sequences}
+    filled = {name: fill_ended(t, live) if read.get(name) else t for name, t in given.items()}
+    return Programs(compiled, programs.backend).run(
+        compiled.differentiable, {**filled, "live": live}, states, ctx.steps, ctx.batch
+    )

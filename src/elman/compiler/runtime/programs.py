@@ -14,7 +14,7 @@ from elman.errors import SetupError, TraceError
 from .compiled import Compiled
 from .native import NativeProgram
 from .program import Program, Result, Tensors
-from .rows import Rows
+from .rows import Rows, packed, sequences, unpacked
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Programs:
     def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
         """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
         if wanted not in self._backward:
-            self._backward[wanted] = self._program(partial(self.compiled.gradient_hoisted, wanted))
+            hoisted = partial(self.compiled.gradient_hoisted, wanted)
+            self._backward[wanted] = self._program(hoisted, self.compiled.kept_names)
         return self._backward[wanted]
 
     def _program(self, hoisted: Callable[..., Stages], kept: Collection[str] = ()) -> Program | NativeProgram:
@@ -121,8 +122,14 @@ class Programs:
         device: Any,
         rows: Rows | None,
     ) -> Result:
-        """Call a program; only a kernel, or a program without a loop, takes packed rows."""
+        """Call a program; only a kernel, or a program without a loop, leaves out the rows that have ended."""
         if isinstance(program, NativeProgram):
             return program(given, carried, steps, batch, device, rows)
-        assert rows is None or program.stages.inside is None
-        return program(given, carried, steps, batch, device)
+        if rows is None:
+            return program(given, carried, steps, batch, device)
+        assert program.stages.inside is None
+        before, after = program.stages.before, program.stages.after
+        read = {str(node.value): node for node in (*before.inputs, *after.inputs)}
+        given = packed(given, sequences(read, before.outputs), rows)
+        results, states = program(given, carried, rows.total, 1, device)
+        return unpacked(results, sequences(after.outputs, ()), rows), states
