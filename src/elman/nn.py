@@ -217,12 +217,8 @@ class _Unrolled(torch.nn.RNNBase):
         parameters = {_short(name): getattr(self, name) for name in names}
         steps, batch, features = x.shape
         cell = _cell(self.mode, features, self.hidden_size, self.bias, self.proj_size)
-        if not names[0].endswith("_reverse"):
-            return unroll(cell, Sequences(steps, batch, x, None, marks.live, marks.reset), start, parameters=parameters)
-        reset = None if marks.reset is None else rows.reverse_rows(marks.reset, marks.lengths)
-        given = Sequences(steps, batch, rows.reverse_rows(x, marks.lengths), None, marks.live, reset)
-        y, end = unroll(cell, given, start, parameters=parameters)
-        return rows.reverse_rows(y, marks.lengths), end
+        given = Sequences(steps, batch, x, None, marks.live, marks.reset, reverse=names[0].endswith("_reverse"))
+        return unroll(cell, given, start, parameters=parameters)
 
     def _drop(self, y: Tensor, packed: PackedSequence | None) -> Tensor:
         """What passes from one level to the next."""

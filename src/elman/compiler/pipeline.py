@@ -1,8 +1,8 @@
 """The story of the compiler.
 
     trace      the step is read into a graph, once for each form of input that it meets
-    unfold     the graph is repeated for t = 1..T
-    bptt       the loop of the gradient, t = T..1, by the chain rule
+    unfold     the graph is repeated for t = 1..T, or T..1
+    bptt       the loop of the gradient, the other way round, by the chain rule
     hoist      out of both loops goes whatever does not wait for them
     run        what is left runs on torch, as one differentiable function
 
@@ -130,17 +130,18 @@ def _ends(compiled: Compiled, given: Sequences, states: States, outputs: Any) ->
     carried = dict(zip(compiled.carried, outputs[len(names) :], strict=True))
     ends = []
     for number, (state, node) in enumerate(zip(states, compiled.step.states, strict=True)):
-        ends.append(carried[number] if number in carried else _last(each[f"{node.value}'"], state, given.live))
+        ends.append(carried[number] if number in carried else _last(each[f"{node.value}'"], state, given))
     return each["y"], tuple(ends)
 
 
-def _last(sequence: Tensor, first: Tensor, live: Tensor | None) -> Tensor:
-    """A state that no step reads, at each row's own end."""
-    if live is None:
-        return sequence[-1].clone()
-    lengths = live.sum(0).reshape((-1,) + (1,) * (first.dim() - 1))
-    last = sequence.gather(0, (lengths - 1).clamp(min=0).unsqueeze(0).expand(1, *first.shape)).squeeze(0)
-    return torch.where(lengths == 0, first, last)
+def _last(sequence: Tensor, first: Tensor, given: Sequences) -> Tensor:
+    """A state that no step reads, after each row's own last step."""
+    if given.live is None:
+        return sequence[0 if given.reverse else -1].clone()
+    lengths = given.live.sum(0).reshape((-1,) + (1,) * (first.dim() - 1))
+    last = torch.zeros_like(lengths) if given.reverse else (lengths - 1).clamp(min=0)
+    found = sequence.gather(0, last.unsqueeze(0).expand(1, *first.shape)).squeeze(0)
+    return torch.where(lengths == 0, first, found)
 
 
 _HALVES = {torch.bfloat16, torch.float16}

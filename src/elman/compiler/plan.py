@@ -145,7 +145,8 @@ class LayerPlan:
         return self.compiled
 
     def __str__(self) -> str:
-        head = f"{self.cell}: {self.backend} backend, {self.reason}"
+        backwards = ", from t = T to 1" if self.compiled is not None and self.compiled.binding.reverse else ""
+        head = f"{self.cell}{backwards}: {self.backend} backend, {self.reason}"
         if self.compiled is None:
             return head
         both = zip(("forward", "gradient"), self._hoisted(), strict=True)
