@@ -1,6 +1,6 @@
 """elman: recurrent networks as easy to write as their equation, as fast as hand-written kernels."""
 
-from . import errors, nn
+from . import around, errors, init, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
 from .compiler import Schedule, using
 from .layers import Bidirectional, Layer, Recurrent, Stack
@@ -19,7 +19,9 @@ __all__ = [
     "Schedule",
     "Stack",
     "__version__",
+    "around",
     "errors",
+    "init",
     "nn",
     "using",
 ]
