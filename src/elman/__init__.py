@@ -3,19 +3,22 @@
 from . import around, errors, init, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
 from .compiler import Schedule, using
-from .layers import Bidirectional, Layer, Recurrent, Stack
+from .layers import BatchNormed, Bidirectional, Highway, Layer, Recurrent, Residual, Stack
 from .version import __version__
 
 __all__ = [
     "GRU",
     "LSTM",
+    "BatchNormed",
     "Bidirectional",
     "Cell",
     "Elman",
     "GRUResetAfter",
+    "Highway",
     "Jordan",
     "Layer",
     "Recurrent",
+    "Residual",
     "Schedule",
     "Stack",
     "__version__",

@@ -6,6 +6,7 @@ how. So the layer computes them, and lends them to a twin of the cell, in which 
 
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from elman.cells.cell import Cell
 from elman.compiler import register
 
-_TWINS: "weakref.WeakKeyDictionary[nn.Module, dict[str, nn.Module]]" = weakref.WeakKeyDictionary()
+_TWINS: "weakref.WeakKeyDictionary[nn.Module, dict[bool, dict[str, nn.Module]]]" = weakref.WeakKeyDictionary()
 
 
 def is_parametrized(module: nn.Module) -> bool:
@@ -23,14 +24,33 @@ def is_parametrized(module: nn.Module) -> bool:
     return "parametrizations" in parts or any(is_parametrized(part) for part in parts.values() if part is not None)
 
 
-def lend(cell: Cell) -> tuple[Cell, dict[str, Tensor]]:
+def lend(cell: Cell) -> tuple[Any, dict[str, Tensor]]:
     """A twin of a cell without parametrizations, and all its parameters and buffers by name.
 
     The twin is the same at each call, so that it is compiled once; its attributes are those that the cell has now.
     """
-    twin = _twin("", cell, _TWINS.setdefault(cell, {}), {})
+    if torch.compiler.is_compiling():
+        return _Named(_handle_of_twin(cell)), tensors_of(cell)
+    return _twin_of(cell), tensors_of(cell)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What torch.compile sees of a twin: the number under which the compiler knows it."""
+
+    handle: int
+
+
+@torch.compiler.assume_constant_result
+def _handle_of_twin(cell: Cell) -> int:
+    return _twin_of(cell).handle
+
+
+def _twin_of(cell: Cell) -> Cell:
+    known = _TWINS.setdefault(cell, {}).setdefault(cell.training, {})  # torch.compile keeps both
+    twin = _twin("", cell, known, {})
     assert isinstance(twin, Cell)
-    return twin, tensors_of(cell)
+    return twin
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:

@@ -62,7 +62,7 @@ class Recurrent(Layer):
             states = self._visible(states)
         return y, states[0] if len(states) == 1 else states
 
-    def _lent(self, x: Tensor | None, marks: Marks) -> tuple[Cell, dict[str, Tensor] | None]:
+    def _lent(self, x: Tensor | None, marks: Marks) -> tuple[Any, dict[str, Tensor] | None]:
         """The cell that is run, and its parameters where they are computed anew for each call."""
         return lend(self.cell) if is_parametrized(self.cell) else (self.cell, None)
 
