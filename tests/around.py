@@ -14,10 +14,9 @@ DTYPE = torch.float64
 class Two(elman.Cell):
     """A cell of one's own: a fast and a slow state of different sizes, and a readout."""
 
-    gates = {"U": ("f", "n"), "W": ("f", "n")}
-
     def __init__(self, input_size, hidden_size):
         super().__init__()
+        self.gates = {"U": ("f", "n"), "W": ("f", "n")}
         self.state_size = (hidden_size, hidden_size + 1)
         self.U = nn.Linear(input_size, 2 * hidden_size)
         self.W = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
@@ -51,7 +50,9 @@ MARKS = {
     "reset": {"reset": torch.arange(T * B).reshape(T, B) % 5 == 3},
     "both": {"lengths": torch.tensor([4, 5, 1, 5]), "reset": torch.arange(T * B).reshape(T, B) % 7 == 2},
 }
-marked = pytest.mark.parametrize("marks", MARKS.values(), ids=list(MARKS))
+marked = pytest.mark.parametrize(
+    "marks", [pytest.param(m, id=name, marks=[pytest.mark.slow] * (name != "both")) for name, m in MARKS.items()]
+)
 
 
 def make(name, seed=0):
@@ -61,7 +62,7 @@ def make(name, seed=0):
 
 def start_of(cell, grad=True):
     """Some initial state: a tuple, what is fed first last."""
-    sizes = [size for size in cell.state_size] + ([cell.feedback_size] if cell.feedback_size else [])
+    sizes = list(cell.state_size) + ([cell.feedback_size] if cell.feedback_size else [])
     return tuple(random_tensor(B, size, seed=40 + n, grad=grad) for n, size in enumerate(sizes))
 
 

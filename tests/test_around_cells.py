@@ -122,7 +122,7 @@ def masked_step(name, cell, masks):
 def test_one_mask_for_a_sequence(name, backend, marks, reverse):
     cell = make(name)
     x, state = random_tensor(T, B, I), start_of(cell)
-    masks = {H: (drawn([(B, H)])[0] >= 0.4) / 0.6}
+    masks = {H: (drawn([(B, H)])[0] >= 0.4).double() / (1 - 0.4)}
     layer = elman.Recurrent(VariationalDropout(cell, 0.4), reverse=reverse)
     expected = loop(masked_step(name, cell, masks), cell.output, x, state, reverse=reverse, **marks)
     assert_is(run(layer, x, state, backend, **marks), expected, flat_leaves(cell, x, state))
@@ -213,8 +213,8 @@ def test_weight_drop(name, backend, marks):
     cell, plain = make(name), make(name)
     names = weight_drop(cell, 0.5)
     x, state = random_tensor(T, B, I), start_of(cell)
-    originals = [getattr(m.parametrizations, n).original for m, n in map(lambda k: place(cell, k), names)]
-    masks = [(u >= 0.5) / 0.5 for u in drawn([tuple(o.shape) for o in originals])]
+    originals = [getattr(m.parametrizations, n).original for m, n in (place(cell, k) for k in names)]
+    masks = [(u >= 0.5).double() / 0.5 for u in drawn([tuple(o.shape) for o in originals])]
     lent = {k: o * m for k, o, m in zip(names, originals, masks, strict=True)}
     others = {k: v for k, v in cell.named_parameters() if "parametrizations" not in k}
     with nn.utils.stateless._reparametrize_module(plain, lent | others):
@@ -295,7 +295,7 @@ def test_errors():
         VariationalDropout(make("jordan"), 0.1)
     with pytest.raises(ArgumentError, match=r"expected a cell .*, got Recurrent"):
         Zoneout(elman.Recurrent(make("lstm")), 0.1)
-    with pytest.raises(ArgumentError, match="no parameter of LSTM matches 'W.wieght': did you mean 'W.weight'"):
+    with pytest.raises(ArgumentError, match=r"no parameter of LSTM matches 'W.wieght': did you mean 'W.weight'"):
         weight_drop(make("lstm"), 0.1, "W.wieght")
     with pytest.raises(ArgumentError, match="expected states 0 to 1 of LSTM, got 2"):
         NormedState(make("lstm"), (2,))

@@ -242,7 +242,7 @@ def test_state_dicts_and_files_hold_plain_weights(tmp_path):
         for p in layer.parameters():
             p += 0.1  # what is trained goes on, and what is computed follows
     state = layer.state_dict()
-    assert list(sorted(state)) == sorted(make("lstm").state_dict())
+    assert sorted(state) == sorted(make("lstm").state_dict())
     plain = make("lstm")
     write_tensors(tmp_path / "model.elman", state, {"format": "elman model"})
     plain.load_state_dict(read_tensors(tmp_path / "model.elman", "elman model")[0])

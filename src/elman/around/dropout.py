@@ -29,8 +29,8 @@ class VariationalDropout(Wrapper):
 
     Source: Y. Gal, Z. Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks,
         NeurIPS 2016, section 4.
-    Departs: the input's own dropout is left to what stands before the layer (`SharedDropout`); the gates share the mask,
-        which the paper calls tied weights; numbers that are kept are scaled in training, not in use.
+    Departs: the input's own dropout is left to what stands before the layer (`SharedDropout`); the gates share
+        the mask, which the paper calls tied weights; numbers that are kept are scaled in training, not in use.
     """
 
     def __init__(self, cell: Cell, p: float) -> None:
