@@ -1,5 +1,7 @@
 """What the tests around cells share: cells, backends, and a plain Python loop with everything written out."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -43,16 +45,24 @@ STATEFUL = {
 CELLS = STATEFUL | {"jordan": lambda i, h: elman.Jordan(i, h, 2)}
 each = pytest.mark.parametrize("name", CELLS)
 stateful = pytest.mark.parametrize("name", STATEFUL)
-backends = pytest.mark.parametrize("backend", ["reference", "c"])
 MARKS = {
     "plain": {},
     "lengths": {"lengths": torch.tensor([5, 2, 0, 3])},
     "reset": {"reset": torch.arange(T * B).reshape(T, B) % 5 == 3},
     "both": {"lengths": torch.tensor([4, 5, 1, 5]), "reset": torch.arange(T * B).reshape(T, B) % 7 == 2},
 }
-marked = pytest.mark.parametrize(
-    "marks", [pytest.param(m, id=name, marks=[pytest.mark.slow] * (name != "both")) for name, m in MARKS.items()]
-)
+BUILT = {"lstm": True, "jordan": False}  # kernels that the quick tests build, and in which direction
+
+
+def grid(cells, reverse=(False, True), marks=tuple(MARKS)):
+    """A test over cells, backends, marks and directions; what is not needed at every change is slow."""
+    cases = []
+    for name, backend, mark, back in itertools.product(cells, ("reference", "c"), marks, reverse):
+        direction = len(reverse) > 1 and BUILT.get(name, False)
+        quick = mark == marks[-1] and (name in BUILT and back == direction if backend == "c" else not back)
+        id = f"{name}-{backend}-{mark}-{'back' if back else 'ahead'}"
+        cases.append(pytest.param(name, backend, MARKS[mark], back, id=id, marks=[] if quick else [pytest.mark.slow]))
+    return pytest.mark.parametrize(("name", "backend", "marks", "reverse"), cases)
 
 
 def make(name, seed=0):

@@ -5,13 +5,27 @@ import torch
 from torch import nn
 
 import elman
-from around import B, H, I, T, assert_is, backends, each, flat_leaves, loop, make, marked, runs_on, start_of, stateful
+from around import (
+    CELLS,
+    STATEFUL,
+    B,
+    H,
+    I,
+    T,
+    assert_is,
+    each,
+    flat_leaves,
+    grid,
+    loop,
+    make,
+    runs_on,
+    start_of,
+    stateful,
+)
 from compiled import flat, random_tensor
 from elman.around import NormedState, SharedDropout, VariationalDropout, Zoneout, weight_drop
 from elman.compiler import using
 from elman.errors import ArgumentError
-
-each_direction = pytest.mark.parametrize("reverse", [False, True])
 
 
 def run(layer, x, state, backend, seed=None, **options):
@@ -34,10 +48,7 @@ def drawn(sizes, seed=11):
 # zoneout
 
 
-@stateful
-@backends
-@marked
-@each_direction
+@grid(STATEFUL)
 def test_zoneout_in_training(name, backend, marks, reverse):
     cell, p = make(name), (0.3, 0.1)
     wrapped = Zoneout(cell, p[: len(cell.state_size)])
@@ -55,10 +66,8 @@ def test_zoneout_in_training(name, backend, marks, reverse):
     assert_is(run(layer, x, state, backend, seed=11, **marks), expected, flat_leaves(cell, x, state))
 
 
-@stateful
-@backends
-@marked
-def test_zoneout_in_use_is_the_expectation(name, backend, marks):
+@grid(STATEFUL, (False,))
+def test_zoneout_in_use_is_the_expectation(name, backend, marks, reverse):
     cell = make(name)
     x, state = random_tensor(T, B, I), start_of(cell)
 
@@ -115,10 +124,7 @@ def masked_step(name, cell, masks):
     return two
 
 
-@stateful
-@backends
-@marked
-@each_direction
+@grid(STATEFUL)
 def test_one_mask_for_a_sequence(name, backend, marks, reverse):
     cell = make(name)
     x, state = random_tensor(T, B, I), start_of(cell)
@@ -206,10 +212,8 @@ def test_statistics_of_masks():
 # weight drop
 
 
-@each
-@backends
-@marked
-def test_weight_drop(name, backend, marks):
+@grid(CELLS, (False,))
+def test_weight_drop(name, backend, marks, reverse):
     cell, plain = make(name), make(name)
     names = weight_drop(cell, 0.5)
     x, state = random_tensor(T, B, I), start_of(cell)
@@ -261,10 +265,8 @@ def test_weight_drop_in_elman_nn(kind):
 # normalised states
 
 
-@stateful
-@backends
-@marked
-def test_states_that_are_normalised_where_they_are_read(name, backend, marks):
+@grid(STATEFUL, (False,))
+def test_states_that_are_normalised_where_they_are_read(name, backend, marks, reverse):
     cell = make(name)
     wrapped = NormedState(cell)
     with torch.no_grad():

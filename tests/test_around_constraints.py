@@ -73,7 +73,7 @@ def train(layer, optimiser, steps, backend):
     return worst
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("optimiser", ["momentum", "adamw"])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
 def test_constraints_hold_over_500_steps(optimiser, dtype, bound):
     layer = constrained("lstm", dtype)
@@ -81,7 +81,7 @@ def test_constraints_hold_over_500_steps(optimiser, dtype, bound):
 
 
 @each
-@pytest.mark.parametrize("backend", ["reference", "c"])
+@pytest.mark.parametrize("backend", ["reference", pytest.param("c", marks=pytest.mark.slow)])
 def test_constraints_hold_in_every_cell(name, backend):
     layer = constrained(name)
     assert train(layer, OPTIMISERS["adamw"](layer.parameters()), 40, backend) < 1e-12
@@ -91,9 +91,10 @@ def test_constraints_hold_in_every_cell(name, backend):
 @each
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("backend", ["reference", "c"])
-def test_constraints_hold_over_500_steps_everywhere(name, optimiser, backend):
-    layer = constrained(name)
-    assert train(layer, OPTIMISERS[optimiser](layer.parameters()), 500, backend) < 1e-12
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 5e-6)])
+def test_constraints_hold_over_500_steps_everywhere(name, optimiser, backend, dtype, bound):
+    layer = constrained(name, dtype)
+    assert train(layer, OPTIMISERS[optimiser](layer.parameters()), 500, backend) < bound
 
 
 def projected(layer, names, matrix):

@@ -47,14 +47,19 @@ def load_matching(
     Raises:
         ArgumentError: nothing matched, or two names of the state dict are for one place.
     """
-    own, wanted, unused = model.state_dict(), {}, {}
+    own = model.state_dict()
+    wanted: dict[str, Tensor] = {}
+    unused: dict[str, str] = {}
+    taken: set[str] = set()
     for name, value in state.items():
         target = name if rename is None else rename(name)
         if target is None:
             unused[name] = "it was not wanted"
-        elif target in wanted:
+            continue
+        if target in taken:
             raise ArgumentError(f"rename gives {target!r} twice, the second time for {name!r}.")
-        elif target not in own:
+        taken.add(target)
+        if target not in own:
             unused[name] = f"the model has no {target!r}{nearest(target, own).rstrip('.')}"
         elif own[target].shape != value.shape:
             unused[name] = f"expected {list(own[target].shape)}, got {list(value.shape)}"

@@ -120,7 +120,7 @@ class Clamped(Wrapper):
         self.mask: Tensor
         self.register_buffer("mask", unit_mask(first, units), persistent=False)
         self.values: Tensor | None
-        self.register_buffer("values", None if values is None else _set(first.detach(), units, values))
+        self.register_buffer("values", None if values is None else _placed(first.detach(), self.mask, values))
 
     def initial_state(self, batch_size: int) -> States:
         states = list(self.cell.initial_state(batch_size))
@@ -185,7 +185,8 @@ def with_units(state: Tensor, units: Any, values: Any) -> Tensor:
     Raises:
         ShapeError: values that do not fit.
     """
-    return torch.where(unit_mask(state[0], units), _set(state, units, values), state)
+    mask = unit_mask(state[0], units)
+    return torch.where(mask, _placed(state, mask, values), state)
 
 
 def unit_mask(like: Tensor, units: Any) -> Tensor:
@@ -202,9 +203,8 @@ def unit_mask(like: Tensor, units: Any) -> Tensor:
     return mask
 
 
-def _set(state: Tensor, units: Any, values: Any) -> Tensor:
-    """Zeros like a state, with values at some units of its last axes."""
-    mask = unit_mask(state if state.dim() == 1 else state[0], units)
+def _placed(state: Tensor, mask: Tensor, values: Any) -> Tensor:
+    """Zeros like a state, with values where a mask over its units says so."""
     values = torch.as_tensor(values, dtype=state.dtype, device=state.device)
     wanted = (*state.shape[: state.dim() - mask.dim()], int(mask.sum()))
     try:
