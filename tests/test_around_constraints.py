@@ -185,7 +185,7 @@ def test_whole_weights_of_several_modules():
     first = model["embedding"].weight.detach().clone()
     assert tie(model, "embedding.weight", "readout.weight").dependent == {"readout.weight": 28}
     assert torch.equal(model["readout"].weight, first)
-    assert len(list(model.parameters())) == 6  # one of them is read no more
+    assert not model["readout"].parametrizations.weight.original.requires_grad  # nothing of it is trained
     model["readout"](model["stack"](model["embedding"](torch.arange(7).unsqueeze(1)))[0]).sum().backward()
     optimiser = OPTIMISERS["adamw"](model.parameters())
     for _ in range(3):
@@ -285,6 +285,43 @@ def test_torch_compile():
     torch.testing.assert_close(got, [p.grad for p in layer.parameters()], rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_random_systems_of_any_rank_and_scale(seed):
+    """A w = b holds afterwards, at the point nearest to where w was, with as many free entries as there must be."""
+    generator = torch.Generator().manual_seed(seed)
+    layer, rank, n = make("elman"), 1 + seed % 4, H * H + H
+    base = torch.randn(rank, n, generator=generator, dtype=torch.float64) * (torch.arange(n) % (seed + 1) == 0)
+    mix = torch.randn(6, rank, generator=generator, dtype=torch.float64)
+    matrix, point = mix @ base, torch.randn(n, generator=generator, dtype=torch.float64)
+    scale = 10.0 ** torch.arange(-3, 3).double()
+    before = torch.cat([layer.cell.W.weight.flatten(), layer.cell.U.bias]).detach()
+    done = constrain(layer, linear(["cell.W.weight", "cell.U.bias"], scale[:, None] * matrix, scale * (matrix @ point)))
+    assert sum(done.dependent.values()) == torch.linalg.matrix_rank(matrix)
+    w = torch.cat([layer.cell.W.weight.flatten(), layer.cell.U.bias]).detach()
+    torch.testing.assert_close(matrix @ w, matrix @ point, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(w, before + torch.linalg.pinv(base) @ (base @ (point - before)), rtol=1e-9, atol=1e-10)
+
+
+def test_a_parameter_that_stands_in_two_places():
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"a": nn.Linear(3, 4), "b": nn.Linear(3, 4)})
+    model["b"].weight = model["a"].weight
+    constrain(model, equal(("a.weight", 0), ("b.weight", 1)))
+    with torch.no_grad():
+        for p in model.parameters():
+            p += torch.randn_like(p)
+    assert torch.equal(model["a"].weight, model["b"].weight)
+    assert torch.equal(model["a"].weight[0], model["b"].weight[1])
+
+
+def test_a_large_tie_is_quick_to_make():
+    layer = elman.Recurrent(elman.LSTM(256, 256))
+    assert tie(layer, "cell.U.weight", "cell.W.weight").dependent == {"cell.W.weight": 4 * 256 * 256}
+    layer = elman.Recurrent(elman.GRU(64, 64))
+    constrain(layer, linear(["cell.W.weight"], torch.kron(torch.eye(128), torch.ones(1, 64)), 1.0))
+    assert (layer.cell.W.weight.sum(1) - 1).abs().max() < 1e-5
+
+
 # errors
 
 
@@ -317,6 +354,10 @@ def test_a_second_call_on_the_same_weight():
     layer = constrained("lstm")
     with pytest.raises(ArgumentError, match="give all equations in one call"):
         tie(layer, ("cell.U.bias", 0), ("cell.U.bias", 2))
+    layer = make("lstm")
+    tie(layer, ("cell.U.weight", 0), ("cell.W.weight", (0, slice(0, I))))
+    with pytest.raises(ArgumentError, match="give all equations in one call"):  # U is what W is computed from
+        tie(layer, ("cell.U.weight", 0), ("cell.U.weight", 1))
 
 
 def test_nothing_to_hold():

@@ -10,8 +10,8 @@ from torch.nn.utils import parametrize
 
 from elman.errors import ArgumentError, ShapeError
 
-from .dependent import Dependent, check_loaded, stand_in_state
-from .names import Place, place_of, stored, value_of
+from .dependent import check_loaded, is_marked, mark, replace_entries
+from .names import Place, place_of, places_of, stored, value_of
 from .solve import Solved, merge, solve
 
 Entries = str | tuple[str, Any]
@@ -143,9 +143,9 @@ class _Numbers:
         if name in self.names:
             return self.names[name]
         place = place_of(self.model, name)
-        if parametrize.is_parametrized(*place):
+        if parametrize.is_parametrized(*place) or is_marked(*place):
             raise ArgumentError(
-                f"{name} is computed from other numbers already: give all equations in one call, first."
+                f"{name} is constrained, or computed from other numbers, already: give all equations in one call."
             )
         same = [n for n, other in enumerate(self.places) if value_of(other) is value_of(place)]
         if same:  # one tensor under two names
@@ -159,6 +159,12 @@ class _Numbers:
 
     def name_of(self, which: int) -> str:
         return next(name for name, number in self.names.items() if number == which)
+
+    def same(self, which: int) -> list[Place]:
+        """Every place of the model at which a weight stands."""
+        weight = value_of(self.places[which])
+        others = [place for place in dict.fromkeys(places_of(self.model).values()) if value_of(place) is weight]
+        return others or [self.places[which]]
 
     def values(self) -> Tensor:
         """All entries, in float64 on the CPU."""
@@ -200,12 +206,9 @@ def _bind(numbers: _Numbers, first: Tensor, solved: Solved) -> Constrained:
     ends = [*numbers.starts[1:], numbers.count]
     _write(numbers, after, ends)
     owner = torch.bucketize(torch.arange(numbers.count), torch.tensor(ends), right=True)
-    made = {which: Dependent() for which in torch.unique(owner[solved.dependent]).tolist()}
-    for which in made:
-        module, name = numbers.places[which]
-        stand_in_state(module)
-        parametrize.register_parametrization(module, name, made[which], unsafe=True)
-    for which, dependent in made.items():
+    counts = {}
+    bound = []
+    for which in torch.unique(owner[solved.dependent]).tolist():
         mine = owner[solved.dependent] == which
         row_of = torch.cumsum(mine, 0) - 1
         entries = mine[solved.rows]
@@ -214,9 +217,14 @@ def _bind(numbers: _Numbers, first: Tensor, solved: Solved) -> Constrained:
         for source in torch.unique(owner[free]).tolist():
             here = owner[free] == source
             terms.append((numbers.places[source], rows[here], free[here] - numbers.starts[source], factors[here]))
-        dependent.bind(solved.dependent[mine] - numbers.starts[which], solved.constant[mine], terms)
+        bound.append((which, solved.dependent[mine] - numbers.starts[which], solved.constant[mine], terms))
+        counts[numbers.name_of(which)] = int(mine.sum())
+    for which, *what in bound:
+        for place in numbers.same(which):
+            replace_entries(place, *what)
+    for module, name in numbers.places:
+        mark(module, name)
     numbers.model.register_load_state_dict_post_hook(check_loaded)
-    counts = {numbers.name_of(which): int((owner[solved.dependent] == which).sum()) for which in made}
     return Constrained(counts, (after - before).abs().max().item())
 
 
@@ -228,26 +236,24 @@ def _write(numbers: _Numbers, values: Tensor, ends: list[int]) -> None:
 
 
 def _nearest(w: Tensor, first: Tensor, solved: Solved) -> Tensor:
-    """The point nearest to w where the equations hold: w itself if they hold there to rounding.
+    """The point nearest to w where the equations hold; w itself, to rounding, if they hold there.
 
-    With w[p] = c + M w[f] that is a least-squares problem in those free numbers that others depend on, weighted by
-    how many entries share each number.
+    With K z = c, K = [1, -M] over w[p] and w[f], that is z = w - D Kᵀ (K D Kᵀ)⁻¹ (K w - c); D is one over the number
+    of entries that are equal to each.
     """
     ruled = first[solved.dependent] == solved.dependent  # equal entries follow the first of them
     p = solved.dependent[ruled]
     if not len(p):
         return w
-    row_of = torch.cumsum(ruled, 0) - 1
     entries = ruled[solved.rows]
     f, column = torch.unique(solved.free[entries], return_inverse=True)
     M = torch.zeros(len(p), len(f), dtype=torch.float64)
-    M.index_put_((row_of[solved.rows[entries]], column), solved.factors[entries], accumulate=True)
-    weight = torch.bincount(first, minlength=len(first)).double().sqrt()
-    left = torch.cat([torch.diag(weight[f]), weight[p].unsqueeze(1) * M])
-    right = torch.cat([weight[f] * w[f], weight[p] * (w[p] - solved.constant[ruled])])
-    w = w.clone()
-    off = (w[p] - solved.constant[ruled] - M @ w[f]).abs().max().item()
-    if off > 1e-5 * max(1.0, w.abs().max().item()) and len(f):
-        w[f] = torch.linalg.lstsq(left, right.unsqueeze(1)).solution.squeeze(1)
-    w[p] = solved.constant[ruled] + M @ w[f]
+    M[(torch.cumsum(ruled, 0) - 1)[solved.rows[entries]], column] = solved.factors[entries]
+    w, c = w.clone(), solved.constant[ruled]
+    off = w[p] - c - M @ w[f]
+    if len(f) and off.abs().max() > 1e-5 * max(1.0, w.abs().max().item()):
+        D = 1 / torch.bincount(first, minlength=len(first)).double()
+        step = torch.linalg.solve(torch.diag(D[p]) + (M * D[f]) @ M.t(), off)
+        w[f] += D[f] * (M.t() @ step)
+    w[p] = c + M @ w[f]
     return w[first]

@@ -109,6 +109,28 @@ class Dependent(Plain):
         return f"{len(self.entries)} entries of {sum(len(term[1]) for term in self.terms)} others"
 
 
+def replace_entries(place: Place, entries: Tensor, constant: Tensor, terms: list[Term]) -> None:
+    """From now on some entries of a weight are computed; see `Dependent.bind`."""
+    module, name = place
+    stand_in_state(module)
+    dependent = Dependent()
+    parametrize.register_parametrization(module, name, dependent, unsafe=True)
+    dependent.bind(entries, constant, terms)
+    original = stored(place)
+    if len(entries) == original.numel():  # nothing of it is trained any more
+        original.requires_grad_(False)
+
+
+def mark(module: nn.Module, name: str) -> None:
+    """Remember that a weight takes part in constraints."""
+    module.__dict__["constrained"] = module.__dict__.get("constrained", frozenset()) | {name}
+
+
+def is_marked(module: nn.Module, name: str) -> bool:
+    """Whether a weight takes part in constraints."""
+    return name in module.__dict__.get("constrained", ())
+
+
 def stand_in_state(module: nn.Module) -> None:
     """Let state dicts of a module, saved and loaded, hold its weights under their own names."""
     if _save not in module._state_dict_hooks.values():

@@ -108,17 +108,17 @@ def _rows_of(first: Tensor, systems: Iterable[tuple[Tensor, Tensor, Tensor]]) ->
 
 def _groups(rows: list[Row]) -> list[list[Row]]:
     """Equations that share numbers stand together."""
-    groups: list[tuple[set[int], list[Row]]] = []
+    group_of: dict[int, list[Row]] = {}  # by number
+    every: dict[int, list[Row]] = {}
     for row in rows:
-        numbers, members = set(row[1]), [row]
-        apart = []
-        for others, theirs in groups:
-            if numbers & others:
-                numbers, members = numbers | others, theirs + members
-            else:
-                apart.append((others, theirs))
-        groups = [*apart, (numbers, members)]
-    return [members for _, members in groups]
+        met = {id(group_of[n]): group_of[n] for n in row[1] if n in group_of}
+        members = [other for group in met.values() for other in group] + [row]
+        for gone in met:
+            del every[gone]
+        every[id(members)] = members
+        for number in [*row[1], *(n for group in met.values() for other in group for n in other[1])]:
+            group_of[number] = members
+    return list(every.values())
 
 
 def _eliminate(equations: list[Row]) -> dict[int, tuple[float, dict[int, float]]]:
@@ -130,13 +130,14 @@ def _eliminate(equations: list[Row]) -> dict[int, tuple[float, dict[int, float]]
         M[line, -1] = right
         for number, factor in factors.items():
             M[line, column[number]] = factor
-    size = M[:, :-1].abs().amax().item() if numbers else 0.0
-    small = max(M.shape) * torch.finfo(torch.float64).eps
+    sizes = M[:, :-1].abs().amax(1, keepdim=True) if numbers else torch.zeros(len(M), 1).double()
+    M /= torch.where(sizes > 0, sizes, 1.0)
+    small = 4 * max(M.shape) * torch.finfo(torch.float64).eps
     todo, pivots = list(range(len(equations))), {}
     while todo and numbers:
         flat = int(M[todo, :-1].abs().argmax())
         line, place = todo[flat // len(numbers)], flat % len(numbers)
-        if M[line, place].abs() <= small * size:
+        if M[line, place].abs() <= small:
             break
         M[line] /= M[line, place].clone()
         others = torch.arange(len(M)) != line
@@ -159,7 +160,7 @@ def _eliminate(equations: list[Row]) -> dict[int, tuple[float, dict[int, float]]
 
 def _check(equations: list[Row], M: Tensor, left: list[int], small: float) -> None:
     """Raise where nothing is left of an equation but a right side that is not 0."""
-    largest = max([1.0, *(abs(right) for _, _, right in equations)])
+    largest = max([1.0, M[:, -1].abs().max().item()])
     for line in left:
         if abs(M[line, -1].item()) > 1e3 * small * largest:
             raise ArgumentError(
