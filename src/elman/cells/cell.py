@@ -18,10 +18,10 @@ class Cell(nn.Module):
     Attributes:
         state_size: one entry per state, an int (state [B, H]) or a tuple (state [B, *sizes]).
             Empty where nothing is carried from step to step but what the network gave out.
-        feedback_size: size of what the network is fed of its own output one step before, or None
-            where nothing is fed back. The step then reads `step(self, x, fed, *states)`.
         held: how many of the last states are made anew by `initial_state` in each call of a layer, and are neither
             given by its caller nor returned: for example a mask that is the same at all steps.
+        feedback_size: size of what the network is fed of its own output one step before, or None
+            where nothing is fed back. The step then reads `step(self, x, fed, *states)`.
 
     A cell holds its step, its parameters and its source, and nothing about speed.
 
@@ -31,8 +31,8 @@ class Cell(nn.Module):
     """
 
     state_size: Sequence[int | tuple[int, ...]] = ()
-    feedback_size: int | tuple[int, ...] | None = None
     held: int = 0
+    feedback_size: int | tuple[int, ...] | None = None
 
     def __init__(self) -> None:
         super().__init__()
