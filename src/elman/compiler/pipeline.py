@@ -24,7 +24,7 @@ from .cache import compile_step, known_of, parameters_of
 from .operator import unroll_as_operator
 from .plan import note
 from .runtime.autograd import Unrolled, plain_precision
-from .runtime.backend import choose
+from .runtime.backend import choose, in_range
 from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
 from .runtime.job import prepared
@@ -99,7 +99,8 @@ def run(
     named = compiled.named(given, parameters, states, generator)
     tensors = (*named.values(), *states)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    job = prepared(compiled, choose(tensors), given, named, training)
+    backend = in_range(choose(tensors), tensors) if compiled.counts else choose(tensors)
+    job = prepared(compiled, backend, given, named, training)
     if job.programs.refused:
         _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
     note(cell, job.programs)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from elman.compiler.codegen import Schedule
+from elman.compiler.codegen import HALF, Schedule
 from elman.errors import ArgumentError
 
 from .build import host, processor, runs_here
@@ -79,6 +79,24 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
     if wanted.schedule is None:
         return _for_host(os.environ.get("ELMAN_TARGET"), name == "c")
     return Backend(wanted.schedule, f"kernels for {wanted.schedule.target}", strict=name == "c")
+
+
+def in_range(backend: Backend, tensors: tuple[Tensor, ...]) -> Backend:
+    """Torch in the place of kernels where whole numbers are given that are too large for them.
+
+    Raises:
+        ArgumentError: the kernels are what was asked for.
+    """
+    if backend.schedule is None:
+        return backend
+    for tensor in tensors:
+        bits = HALF.get(str(tensor.dtype).removeprefix("torch."))
+        if bits is not None and tensor.numel() and max(map(abs, map(int, tensor.aminmax()))) >= 2**bits:
+            why = f"whole numbers of {tensor.dtype} beyond 2^{bits} are given, and kernels compute in double precision"
+            if backend.strict:
+                raise ArgumentError(f"expected numbers that the C backend holds: {why}.")
+            return Backend(None, why)
+    return backend
 
 
 USUAL = frozenset((Tensor, Parameter))
