@@ -2,7 +2,7 @@
 
 from . import errors, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
-from .compiler import Schedule, using
+from .compiler import Checkpointed, Schedule, Truncated, using
 from .layers import Bidirectional, Layer, Recurrent, Stack
 from .version import __version__
 
@@ -11,6 +11,7 @@ __all__ = [
     "LSTM",
     "Bidirectional",
     "Cell",
+    "Checkpointed",
     "Elman",
     "GRUResetAfter",
     "Jordan",
@@ -18,6 +19,7 @@ __all__ = [
     "Recurrent",
     "Schedule",
     "Stack",
+    "Truncated",
     "__version__",
     "errors",
     "nn",

@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from elman.compiler.codegen import HALF, Schedule
 from elman.errors import ArgumentError
 
 from .build import host, processor, runs_here
+from .parts import Way
 from .programs import Backend
 
 BACKENDS = ("c", "reference")
@@ -26,6 +27,7 @@ class _Wanted:
 
     backend: str | None = None
     schedule: Schedule | None = None
+    gradient: Way | None = None
 
 
 _NOTHING = _Wanted()
@@ -33,26 +35,35 @@ _WANTED: ContextVar[_Wanted] = ContextVar("elman_backend", default=_NOTHING)
 
 
 @contextlib.contextmanager
-def using(backend: str | None = None, schedule: Schedule | None = None) -> Iterator[None]:
+def using(backend: str | None = None, schedule: Schedule | None = None, gradient: Way | None = None) -> Iterator[None]:
     """While this lasts, layers run on one backend and nothing else, or by one schedule.
 
     Args:
         backend: "c" (kernels; none for a layer is an error then) or "reference" (torch alone).
         schedule: how kernels are cut up.
+        gradient: how what runs meanwhile is differentiated: `Truncated` or `Checkpointed`; in full by default.
 
     Raises:
-        ArgumentError: an unknown backend, or a schedule for another processor than this one.
+        ArgumentError: an unknown backend or gradient, or a schedule for another processor than this one.
     """
     if backend is not None and backend not in BACKENDS:
         raise ArgumentError(f"expected a backend among {', '.join(BACKENDS)}, got {backend!r}.")
     if schedule is not None and not runs_here(schedule.machine):
         raise ArgumentError(f"expected a schedule that runs here ({processor()}), got one for {schedule.target}.")
+    if gradient is not None and not isinstance(gradient, Way):
+        raise ArgumentError(f"expected elman.Truncated or elman.Checkpointed as gradient, got {gradient!r}.")
     old = _WANTED.get()
-    token = _WANTED.set(replace(old, backend=backend or old.backend, schedule=schedule or old.schedule))
+    new = _Wanted(backend or old.backend, schedule or old.schedule, gradient or old.gradient)
+    token = _WANTED.set(new)
     try:
         yield
     finally:
         _WANTED.reset(token)
+
+
+def way() -> Way | None:
+    """How the caller wants to differentiate; None for in full."""
+    return _WANTED.get().gradient
 
 
 def choose(tensors: tuple[Tensor, ...]) -> Backend:

@@ -86,6 +86,11 @@ class Programs:
         return program.kept(results, packed) if isinstance(program, NativeProgram) else results
 
     @property
+    def keeps_packed(self) -> bool:
+        """Whether `forward_kept` keeps the rows that are live and no others, where it is told which those are."""
+        return isinstance(self.forward_kept, NativeProgram)
+
+    @property
     def native(self) -> bool:
         """Whether all that was made so far runs without torch's loop."""
         return self.backend.schedule is not None and not self.refused
@@ -102,14 +107,20 @@ class Programs:
         """Run a loop from states to states; states that are not carried are returned at each step, by name."""
         compiled = self.compiled
         device = states[0].device if states else next(iter(given.values())).device
-        if compiled.binding.reset:
-            given = {**given, **self.firsts(states)}
         return self.start(
-            program, given, tuple(states[number] for number in compiled.carried), steps, batch, device, rows
+            program,
+            {**given, **self.firsts(states)},
+            tuple(states[number] for number in compiled.carried),
+            steps,
+            batch,
+            device,
+            rows,
         )
 
     def firsts(self, states: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
-        """The states that a row gets where it starts anew, by the names of the graph."""
+        """The states that a row gets where it starts anew, by the names of the graph; none where no row does."""
+        if not self.compiled.binding.reset:
+            return {}
         return {f"{s.value}[0]": v for s, v in zip(self.compiled.step.states, states, strict=True)}
 
     @staticmethod
