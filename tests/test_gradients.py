@@ -7,7 +7,7 @@ import torch
 
 import elman
 from compiled import Written
-from elman.errors import ArgumentError
+from elman.errors import ArgumentError, ShapeError
 
 T, B = 23, 4
 LENGTHS = torch.tensor([23, 0, 9, 14])
@@ -56,7 +56,8 @@ def assert_same(got, expected, tolerance=1e-12):
 def test_checkpointed_is_the_full_gradient(backend, name, marks, reverse):
     layer = layer_of(name, reverse)
     full = outcome(layer, backend=backend, **MARKS[marks])
-    for way in (elman.Checkpointed(), elman.Checkpointed("9kB"), elman.Checkpointed(10**6), elman.Truncated(2, T)):
+    few, many = elman.Checkpointed("9kB"), elman.Checkpointed(10**6)
+    for way in (elman.Checkpointed(), few, many, elman.Truncated(2, T), elman.PerStep()):
         got = outcome(layer, way, backend, **MARKS[marks])
         assert_same(got, full)
         if "lengths" not in MARKS[marks]:  # a part of few live rows goes to torch's product
@@ -128,6 +129,68 @@ def test_truncated_leaves_less_than_windows_cut_apart():
         outcome(layer, way)[1][-1] for way in (None, elman.Truncated(4, 4), elman.Truncated(4, 16))
     )
     assert (full - longer).norm() < 0.5 * (full - windows).norm()
+
+
+def copies_of(layer, marks):
+    """The gradient of each step's own copy of the parameters, by a Python loop: by name, [T, ...]."""
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(T, B, 3, dtype=torch.float64, generator=draw)
+    start = tuple(torch.randn(s.shape, dtype=s.dtype, generator=draw) for s in layer._states(None, B, x))
+    copies = [{n: p.detach().clone().requires_grad_() for n, p in layer.cell.named_parameters()} for _ in range(T)]
+    lengths, reset = marks.get("lengths", torch.full((B,), T)), marks.get("reset", torch.zeros(T, B, dtype=torch.bool))
+    now, ys = start, [None] * T
+    for t in range(T - 1, -1, -1) if layer.reverse else range(T):
+        entering = tuple(torch.where(reset[t].unsqueeze(1), first, s) for first, s in zip(start, now, strict=True))
+        with torch.nn.utils.stateless._reparametrize_module(layer.cell, copies[t]):
+            leaving, y = step(layer.cell, x[t], entering)
+        live = (t < lengths).unsqueeze(1)
+        now = tuple(torch.where(live, new, old) for new, old in zip(leaving, now, strict=True))
+        ys[t] = torch.where(live, y, 0)
+    outputs = (torch.stack(ys), *now)
+    loss = sum((o * torch.randn(o.shape, dtype=o.dtype, generator=draw)).sum() for o in outputs)
+    every = torch.autograd.grad(loss, [p for copy in copies for p in copy.values()], materialize_grads=True)
+    rows = iter(every)
+    steps = [{name: next(rows) for name in copy} for copy in copies]
+    return {name: torch.stack([one[name] for one in steps]) for name in copies[0]}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("marks", MARKS)
+@pytest.mark.parametrize("name", ["lstm", "gru", "fed its output"])
+@pytest.mark.parametrize("backend", ["c", "reference"])
+def test_the_gradient_at_each_step_is_that_of_its_own_copy(backend, name, marks, reverse):
+    layer, found = layer_of(name, reverse), {}
+    expected = copies_of(layer, MARKS[marks])
+    got = outcome(layer, elman.PerStep(lambda name, g: found.update({name: g}) or g.sum(0)), backend, **MARKS[marks])
+    assert set(found) == set(expected)
+    for name, g in found.items():
+        torch.testing.assert_close(g, expected[name], rtol=1e-11, atol=1e-11)
+    assert_same(got, outcome(layer, backend=backend, **MARKS[marks]))
+
+
+def test_what_is_made_of_the_gradients_of_all_steps():
+    layer, weights = layer_of("gru"), torch.linspace(0, 1, T)
+    steps = copies_of(layer, {})
+    made = {
+        "mean": lambda g: g.mean(0),
+        "last": lambda g: g[-1],
+        weights: lambda g: torch.tensordot(weights.double(), g, dims=1),
+    }
+    for how, expected in made.items():
+        for one, g in zip(outcome(layer, elman.PerStep(how))[1][2:], steps.values(), strict=True):
+            torch.testing.assert_close(one, expected(g), rtol=1e-11, atol=1e-11)
+    back = layer_of("gru", reverse=True)
+    for one, g in zip(outcome(back, elman.PerStep("last"))[1][2:], copies_of(back, {}).values(), strict=True):
+        torch.testing.assert_close(one, g[0], rtol=1e-11, atol=1e-11)
+
+
+def test_what_nothing_can_be_made_of_is_refused():
+    for how, message in ((torch.ones(T + 1), f"T = {T}"), (lambda name, g: g, "expected")):
+        with pytest.raises((ArgumentError, ShapeError), match=message):
+            outcome(layer_of("gru"), elman.PerStep(how))
+    for how in ("median", torch.ones(2, 2), 3):
+        with pytest.raises(ArgumentError, match="expected"):
+            elman.PerStep(how)
 
 
 def test_it_holds_for_every_kind_of_layer():

@@ -2,7 +2,7 @@
 
 from . import errors, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
-from .compiler import Checkpointed, Schedule, Truncated, using
+from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
 from .layers import Bidirectional, Layer, Recurrent, Stack
 from .version import __version__
 
@@ -16,6 +16,7 @@ __all__ = [
     "GRUResetAfter",
     "Jordan",
     "Layer",
+    "PerStep",
     "Recurrent",
     "Schedule",
     "Stack",

@@ -6,9 +6,9 @@ from .pipeline import StepByStepWarning, unroll
 from .plan import STAGES, LayerPlan, Plan, planning
 from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
-from .runtime.parts import Checkpointed, Truncated
 from .runtime.store import BuildWarning, cache_folder, refusal
 from .runtime.tuned import forget_schedules, schedules_file
+from .runtime.ways import Checkpointed, PerStep, Truncated
 from .search import NOISE, Tuning, tune
 from .sequences import Sequences
 
@@ -20,6 +20,7 @@ __all__ = [
     "Checkpointed",
     "Compiler",
     "LayerPlan",
+    "PerStep",
     "Plan",
     "Schedule",
     "Sequences",

@@ -31,6 +31,7 @@ from .runtime.job import prepared
 from .runtime.memory import apart
 from .runtime.parts import InParts
 from .runtime.rows import filled
+from .runtime.ways import PerStep
 from .sequences import Sequences
 
 Emit = Callable[[Tensor], Tensor]
@@ -101,10 +102,10 @@ def run(
     tensors = (*named.values(), *states)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     backend = in_range(choose(tensors), tensors) if compiled.counts else choose(tensors)
-    job = prepared(compiled, backend, given, named, training)
+    chosen = way()
+    job = prepared(compiled, backend, given, named, training, isinstance(chosen, PerStep))
     if job.programs.refused:
         _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
-    chosen = way()
     note(cell, job.programs, "" if chosen is None else f"gradient by {chosen}")
     tensors = (*job.named.values(), *states)
     size = (given.steps, given.batch, job.rows)

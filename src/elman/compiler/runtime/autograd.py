@@ -11,7 +11,8 @@ from torch import Tensor
 from elman.axes import BATCH, numbers
 
 from .memory import apart
-from .program import Result, Tensors
+from .native import NativeProgram
+from .program import Program, Result, Tensors
 from .programs import Programs
 from .rows import Rows, fill_ended
 
@@ -118,37 +119,36 @@ def gradient(
     """The cotangents of the states and of the inputs named in `wanted`, by the loop of the gradient."""
     given, states = split(names, inputs)
     values = {**given, **programs.firsts(states), **kept}
-    return collected(programs, names, *back(programs, values, states, cotangents, steps, batch, wanted, rows))
+    program = programs.backward(wanted)
+    return collected(programs, names, *back(programs, program, values, states, cotangents, steps, batch, rows))
 
 
 def back(
     programs: Programs,
+    program: Program | NativeProgram,
     values: Tensors,
     states: tuple[Tensor, ...],
     cotangents: Sequence[Tensor | None],
     steps: int,
     batch: int,
-    wanted: frozenset[str],
     rows: Rows | None,
 ) -> tuple[Tensors, tuple[Tensor, ...]]:
     """The loop of the gradient over some steps.
 
     Args:
-        programs: what runs.
+        programs: of the layer.
+        program: that of the gradient which runs.
         values: what it reads, by name: inputs of these steps, and what was kept of them.
         states: all states, for their shapes.
         cotangents: of what these steps give out, and of the carried states that leave the last of them; None for 0.
         steps: how many.
         batch: B.
-        wanted: the inputs whose cotangents are wanted.
         rows: which rows are live at which of these steps; None for all.
 
     Returns:
         The cotangents of the inputs by name, with a "d " before it, and of the carried states that enter.
     """
     compiled = programs.compiled
-    if compiled.binding.reset:
-        wanted |= {f"{state.value}[0]" for state in compiled.step.states}
     each, device = compiled.loop.each, next(iter(values.values())).device if not states else states[0].device
     coming = {}
     for (name, node), g in zip(each.items(), cotangents, strict=False):
@@ -160,7 +160,7 @@ def back(
         torch.zeros_like(states[number]) if g is None else g
         for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
     )
-    return programs.start(programs.backward(wanted), {**values, **coming}, entering, steps, batch, device, rows)
+    return programs.start(program, {**values, **coming}, entering, steps, batch, device, rows)
 
 
 def collected(

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from elman.axes import numbers
 from elman.compiler.codegen import Schedule
-from elman.compiler.graph import Node, topological
+from elman.compiler.graph import Builder, Node, topological
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
-from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
+from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, substitute, unfold
 
 from .program import Program, Tensors
 
@@ -87,6 +87,16 @@ class Compiled:
             total={name: node for name, node in self.gradient.loop.total.items() if name in read},
         )
         return hoist(loop, finish=finish, light=light)
+
+    def gradient_by_step(self, wanted: frozenset[str], light: Light = None) -> Stages:
+        """The loop of the gradient, hoisted; what would be summed over the steps is a result of each."""
+        loop, build = self.gradient.loop, Builder()
+        each = {name: node for name, node in loop.each.items() if name.removeprefix("d ") in wanted}
+        for name, node in self.gradient.finish.items():
+            if name in wanted:
+                read = {n: loop.total[str(n.value)] for n in topological([node]) if str(n.value) in loop.total}
+                each[f"d {name}"] = substitute(build, node, read)
+        return hoist(replace(loop, each=each, total={}), light=light)
 
     @cached_property
     def with_live(self) -> "Compiled":

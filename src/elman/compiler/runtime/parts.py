@@ -6,7 +6,6 @@ checkpointed   the states at the start of each part are kept and nothing else; a
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,71 +23,7 @@ from .memory import apart, block
 from .program import Tensors
 from .programs import Programs
 from .rows import Rows
-
-
-@dataclass(frozen=True)
-class Truncated:
-    """Truncated backpropagation through time, BPTT(k1, k2): after every k1 steps, k2 steps back.
-
-        dθ = Σ_j  Σ_{(j-1) k1 < t <= j k1}  dL(t)/dθ  through the steps  j k1 - k2 < t <= j k1
-
-    Only with k1 = k2 is it what cutting the sequence in windows gives. The steps are counted in the order of the
-    layer. What is given out does not change, and the state goes on from block to block.
-
-    Args:
-        k1: steps of a block.
-        k2: steps back from the end of a block; k1 or more.
-
-    Raises:
-        ArgumentError: k1 < 1 or k2 < k1.
-
-    Source: R. J. Williams, J. Peng, An Efficient Gradient-Based Algorithm for On-Line Training of Recurrent Network
-        Trajectories, Neural Computation 2, 1990: BPTT(h; h') with h = k2, h' = k1.
-    """
-
-    k1: int
-    k2: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.k1 <= self.k2:
-            raise ArgumentError(
-                f"expected 1 <= k1 <= k2, got k1 = {self.k1} and k2 = {self.k2}: what is given out in a block of k1 "
-                "steps is sent back over k2 steps."
-            )
-
-
-@dataclass(frozen=True)
-class Checkpointed:
-    """The full gradient in little memory: states are kept at some steps, and the steps between run once more.
-
-    Args:
-        memory: how many bytes may be kept for the gradient beside inputs and outputs, as a number or a text such as
-            "64MiB"; None for parts of about sqrt(T) steps.
-
-    Raises:
-        ArgumentError: a text that is no number of bytes.
-
-    Source: T. Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016.
-    """
-
-    memory: int | str | None = None
-
-    def __post_init__(self) -> None:
-        _ = self.budget
-
-    @property
-    def budget(self) -> int | None:
-        """Bytes; None for parts of about sqrt(T) steps."""
-        if self.memory is None:
-            return None
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMGT]i?)?B?", str(self.memory).strip())
-        if found is None:
-            raise ArgumentError(f'expected memory as bytes or a text such as "64MiB" or "2GB", got {self.memory!r}.')
-        number, unit = found.groups()
-        return int(float(number) * (1024 if "i" in (unit or "") else 1000) ** " KMGT".index((unit or " ")[0].upper()))
-
-
-Way = Truncated | Checkpointed
+from .ways import Checkpointed, PerStep, Truncated, Way
 
 
 @dataclass(frozen=True)
@@ -109,7 +44,7 @@ class Part:
 
 
 class InParts(torch.autograd.Function):
-    """A loop whose gradient is taken some steps at a time."""
+    """A loop whose gradient is taken in parts."""
 
     @staticmethod
     def forward(
@@ -125,7 +60,7 @@ class InParts(torch.autograd.Function):
         """Run the loop; see `Unrolled`."""
         given, states = split(names, tensors)
         ctx.programs, ctx.names, ctx.steps, ctx.batch, ctx.rows, ctx.way = programs, names, steps, batch, rows, way
-        if isinstance(way, Truncated):
+        if not isinstance(way, Checkpointed):
             results, ends = programs.run(programs.forward_kept, given, states, steps, batch, rows)
             outputs = [results.pop(name) for name in programs.compiled.loop.each]
             kept, ctx.kept = tuple(results.values()), tuple(results)
@@ -148,7 +83,8 @@ class InParts(torch.autograd.Function):
         wanted = ctx.needs_input_grad[_FIRST:]
         with plain_precision(saved[0].device.type):
             kept, named = dict(zip(ctx.kept, saved[count:], strict=True)), itertools.compress(ctx.names, wanted)
-            gradients = _backward(ctx, saved[:count], kept, cotangents, frozenset(named))
+            run = _by_step if isinstance(ctx.way, PerStep) else _backward
+            gradients = run(ctx, saved[:count], kept, cotangents, frozenset(named))
         return (*(None,) * _FIRST, *[g if w else None for g, w in zip(gradients, wanted, strict=True)])
 
 
@@ -192,6 +128,7 @@ def _backward(
     starts: list[Tensor] = []
     truncated, packed = isinstance(ctx.way, Truncated), ctx.rows is not None
     kept = programs.kept(kept, packed) if truncated else kept
+    program = programs.backward(wanted)
     for number, part in reversed(list(enumerate(_parts(ctx)))):
         if truncated:
             values = _kept_of(ctx, kept, part)
@@ -202,11 +139,27 @@ def _backward(
         values = {**_steps_of(ctx, given, part), **programs.firsts(states), **values}
         coming = (*(_lost(g, part) for g in cotangents[:count]), *ends)
         size = (part.stop - part.start, ctx.batch)
-        some, entering = back(programs, values, states, coming, *size, wanted, _rows_of(ctx, part))
+        some, entering = back(programs, program, values, states, coming, *size, _rows_of(ctx, part))
         _add(found, some, part, ctx)
         if part.begins:
             starts = [g if not starts else g + starts[place] for place, g in enumerate(entering)]
         ends = (None,) * carried if truncated else entering
+    return collected(programs, ctx.names, found, starts)
+
+
+def _by_step(
+    ctx: Any, inputs: tuple[Tensor, ...], kept: Tensors, cotangents: Sequence[Tensor | None], wanted: frozenset[str]
+) -> list[Tensor | None]:
+    """The cotangents of the inputs; those of the parameters are made of their gradients at each step."""
+    programs: Programs = ctx.programs
+    compiled, (given, states) = programs.compiled, split(ctx.names, inputs)
+    values = {**given, **programs.firsts(states), **programs.kept(kept)}
+    program = programs.by_step(wanted)
+    found, starts = back(programs, program, values, states, cotangents, ctx.steps, ctx.batch, None)
+    names = {f"d {node.value}": name for name, node in compiled.traced.parameters.items()}
+    for name in found.keys() - {f"d {name}" for name in _timed(ctx)}:
+        each, known = found[name], names.get(name)
+        found[name] = each.sum(0) if known is None else ctx.way.of(known, each, compiled.loop.reverse)
     return collected(programs, ctx.names, found, starts)
 
 

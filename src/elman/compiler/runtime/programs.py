@@ -48,7 +48,7 @@ class Programs:
     def __init__(self, compiled: Compiled, backend: Backend) -> None:
         self.compiled, self.backend = compiled, backend
         self.refused = ""
-        self._backward: dict[frozenset[str], Program | NativeProgram] = {}
+        self._backward: dict[Any, Program | NativeProgram] = {}
 
     @cached_property
     def forward(self) -> Program | NativeProgram:
@@ -62,10 +62,19 @@ class Programs:
 
     def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
         """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
-        if wanted not in self._backward:
-            hoisted = partial(self.compiled.gradient_hoisted, wanted)
-            self._backward[wanted] = self._program(hoisted, self.compiled.kept_names)
-        return self._backward[wanted]
+        return self._gradient(self.compiled.gradient_hoisted, wanted)
+
+    def by_step(self, wanted: frozenset[str]) -> Program | NativeProgram:
+        """The same, and the cotangents of what is the same at all steps come step by step."""
+        return self._gradient(self.compiled.gradient_by_step, wanted)
+
+    def _gradient(self, hoisted: Callable[..., Stages], wanted: frozenset[str]) -> Program | NativeProgram:
+        if self.compiled.binding.reset:
+            wanted |= {f"{state.value}[0]" for state in self.compiled.step.states}
+        known = self._backward.get((hoisted, wanted))
+        if known is None:
+            known = self._backward[hoisted, wanted] = self._program(partial(hoisted, wanted), self.compiled.kept_names)
+        return known
 
     def _program(self, hoisted: Callable[..., Stages], kept: Collection[str] = ()) -> Program | NativeProgram:
         """A kernel where one is asked for and there is a loop left to run."""
