@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from elman.axes import numbers
-from elman.errors import TraceError
+from elman.errors import ArgumentError, TraceError
 
 from .cache import cell_of, compile_step, parameters_of
 from .runtime.autograd import gradient
-from .runtime.backend import choose
+from .runtime.backend import choose, way
 from .runtime.compiled import Compiled
 from .runtime.eager import States
 from .runtime.job import NO_ROWS, programs_of
@@ -64,6 +64,8 @@ def _unroll(
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
 ) -> list[Tensor]:
+    if train and way() is not None:
+        raise ArgumentError(f"under torch.compile a layer has its full gradient: take the one by {way()} outside.")
     compiled, named = _prepared(handle, steps, batch, reverse, (x, fed, live, reset), states, parameters)
     programs = _programs(compiled, named, states, batch, frozenset(named) if train else None)
     program = programs.forward_kept if train else programs.forward

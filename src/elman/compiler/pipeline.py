@@ -123,10 +123,8 @@ def _in_torch_compile(
     cell: Any, given: Sequences, states: States, parameters: Mapping[str, Tensor], emit: Any, generator: Any
 ) -> tuple[Tensor, States]:
     """One operator in the graph that torch.compile makes."""
-    if emit is not None or generator is not None or way() is not None:
-        raise ArgumentError(
-            "under torch.compile a layer takes no `emit`, no `generator` and no other gradient: call it outside."
-        )
+    if emit is not None or generator is not None:
+        raise ArgumentError("under torch.compile a layer takes no `emit` and no `generator`: call it outside.")
     return unroll_as_operator(cell.handle, given, states, list(parameters.values()))
 
 
