@@ -7,6 +7,7 @@ import torch
 
 import elman
 from compiled import Written
+from elman.compiler.runtime import gradient, native
 from elman.errors import ArgumentError, ShapeError
 
 T, B = 23, 4
@@ -62,6 +63,19 @@ def test_checkpointed_is_the_full_gradient(backend, name, marks, reverse):
         assert_same(got, full)
         if "lengths" not in MARKS[marks]:  # a part of few live rows goes to torch's product
             assert all(torch.equal(one, other) for one, other in zip(got[0], full[0], strict=True))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("marks", MARKS)
+@pytest.mark.parametrize("name", CELLS)
+def test_parts_that_fit_a_cache_are_the_full_gradient(name, marks, reverse, monkeypatch):
+    layer, counted, runs = layer_of(name, reverse), [], gradient.Span.in_cache
+    full = outcome(layer, **MARKS[marks])
+    monkeypatch.setattr(native, "_ROWS", 12)
+    monkeypatch.setattr(native, "_PART", 64)
+    monkeypatch.setattr(gradient.Span, "in_cache", lambda *a: counted.append(runs(*a)) or counted[-1])
+    assert_same(outcome(layer, **MARKS[marks]), full)
+    assert [len(parts) for parts in counted] == [1 if name == "no loop" else 6]
 
 
 def test_states_and_their_cotangents_are_the_same_bits():

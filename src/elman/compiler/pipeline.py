@@ -27,9 +27,9 @@ from .runtime.autograd import Unrolled, plain_precision
 from .runtime.backend import choose, in_range, way
 from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
+from .runtime.gradient import Span
 from .runtime.job import prepared
 from .runtime.memory import apart
-from .runtime.parts import InParts
 from .runtime.rows import filled
 from .runtime.ways import PerStep
 from .sequences import Sequences
@@ -108,13 +108,11 @@ def run(
         _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
     note(cell, job.programs, "" if chosen is None else f"gradient by {chosen}")
     tensors = (*job.named.values(), *states)
-    size = (given.steps, given.batch, job.rows)
-    if training and chosen is None:
-        outputs = Unrolled.apply(job.programs, tuple(job.named), *size, *tensors)  # type: ignore[no-untyped-call]
-    elif training:
-        outputs = InParts.apply(job.programs, tuple(job.named), *size, chosen, *tensors)  # type: ignore[no-untyped-call]
+    if training:
+        span = Span(job.programs, tuple(job.named), given.steps, given.batch, job.rows)
+        outputs = Unrolled.apply(span, chosen, *tensors)  # type: ignore[no-untyped-call]
     else:
-        results, ends = job.programs.run(job.programs.forward, job.named, states, *size)
+        results, ends = job.programs.run(job.programs.forward, job.named, states, given.steps, given.batch, job.rows)
         outputs = apart((*(results[name] for name in compiled.loop.each), *ends), tensors)
     return _ends(job.programs.compiled, given, states, outputs)
 
