@@ -117,7 +117,10 @@ def assert_equals_paper(name, input_size):
 def test_the_gates_of_torch():
     """torch.nn has two of the cells."""
     x = torch.randn(T, B, I, dtype=torch.float64)
-    for cell, other in ((make_cell("LSTM", I, H), torch.nn.LSTM(I, H)), (make_cell("GRUResetAfter", I, H), torch.nn.GRU(I, H))):
+    for cell, other in (
+        (make_cell("LSTM", I, H), torch.nn.LSTM(I, H)),
+        (make_cell("GRUResetAfter", I, H), torch.nn.GRU(I, H)),
+    ):
         other = other.double()
         with torch.no_grad():
             for own, name in ((cell.U, "ih"), (cell.W, "hh")):

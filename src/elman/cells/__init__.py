@@ -44,7 +44,7 @@ from .one_matrix import OneMatrix
 from .original_lstm import OriginalLSTM
 from .peephole_lstm import PeepholeLSTM
 from .ran import RAN
-from .references import cite
+from .references import cite, paper
 from .rhn import RHN
 from .scrn import SCRN
 from .sgrn import SGRN
@@ -109,4 +109,5 @@ __all__ = [
     "cite",
     "find_cell",
     "known_cells",
+    "paper",
 ]

@@ -43,6 +43,8 @@ class LeakyRate(Cell):
     """
 
     references = ("song2016training",)
+    signs: Tensor | None
+    mask: Tensor | None
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class LeakyRate(Cell):
         self.W = nn.Linear(hidden_size, hidden_size, bias=False)
         self.register_buffer("signs", _as_buffer(signs, "signs", (hidden_size,)))
         self.register_buffer("mask", _as_buffer(mask, "mask", (hidden_size, hidden_size)))
-        if signs is not None:
+        if self.signs is not None:
             if not (self.signs.abs() == 1).all():
                 raise ArgumentError(f"signs: expected 1 and -1, got {signs!r}.")
             self.W.weight.data.abs_()

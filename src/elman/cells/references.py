@@ -19,6 +19,12 @@ def entries() -> dict[str, str]:
     return {key: entry for entry, key in re.findall(r"^(@\w+\{([^,]+),.*?^\}$)", text, flags=re.MULTILINE | re.DOTALL)}
 
 
+def paper(key: str) -> dict[str, str]:
+    """The fields of an entry, without what BibTeX needs beside the words."""
+    fields = re.findall(r"^  (\w+) = \{(.*)\},$", entries()[key], flags=re.MULTILINE)
+    return {name: value.translate({ord(letter): None for letter in "{}\\"}) for name, value in fields}
+
+
 def cite(what: nn.Module | type[Cell] | str) -> str:
     """The papers of all cells in a model as BibTeX, each once.
 

@@ -34,9 +34,10 @@ class RHN(Cell):
         check_sizes(input_size=input_size, hidden_size=hidden_size, depth=depth)
         self.state_size = (hidden_size,)
         self.U = nn.Linear(input_size, 2 * hidden_size, bias=False)
-        self.W = nn.ModuleList(nn.Linear(hidden_size, 2 * hidden_size) for _ in range(depth))
-        for layer in self.W:
+        layers = [nn.Linear(hidden_size, 2 * hidden_size) for _ in range(depth)]
+        for layer in layers:
             nn.init.constant_(layer.bias[hidden_size:], -2)
+        self.W = nn.ModuleList(layers)
 
     def step(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
         for number, layer in enumerate(self.W):
