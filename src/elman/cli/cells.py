@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from elman.cells import cite, find_cell, known_cells, paper
+
 from .show import make_cell
 
 SIZE = 128
-WIDE = 1000  # characters: one line a row, however narrow the terminal is; an equation in pieces cannot be read
+WIDE = 1000  # characters: one line a row, however narrow the terminal is
 
 
 def cells(
@@ -31,8 +33,6 @@ def cells(
         elman cells lem
         elman cells --json
     """
-    from elman.cells import cite, find_cell, known_cells
-
     if name is None:
         rows = [about(each) for each in sorted(known_cells(), key=str.lower)]
         typer.echo(_json(rows)) if as_json else Console(width=WIDE).print(_table(rows))
@@ -48,8 +48,6 @@ def cells(
 
 def about(name: str) -> dict[str, Any]:
     """A cell in one row: name, equation, states by name and size, parameters, source."""
-    from elman.cells import find_cell
-
     cell = make_cell(name, SIZE, SIZE, SIZE)
     return {
         "name": name,
@@ -75,8 +73,6 @@ def _states(cell: Any) -> list[str]:
 
 def _source(references: tuple[str, ...]) -> str:
     """Authors and year of the first paper: "Cho et al. 2014"."""
-    from elman.cells import paper
-
     found = paper(references[0])
     surnames = [author.split(",")[0] for author in found["author"].split(" and ")]
     authors = " and ".join(surnames) if len(surnames) < 3 else f"{surnames[0]} et al."
@@ -116,9 +112,9 @@ def _json(found: Any) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=SIMPLE_HEAD)
-    for column in ("cell", "equation", "states", "parameters", "source"):
+    for column in ("cell", "states", "parameters", "source", "equation"):
         table.add_column(column, justify="right" if column == "parameters" else "left")
     for row in rows:
-        values = (row["name"], row["equation"], ", ".join(row["states"]), f"{row['parameters']:,}", row["source"])
+        values = (row["name"], ", ".join(row["states"]), f"{row['parameters']:,}", row["source"], row["equation"])
         table.add_row(*map(escape, values))
     return table

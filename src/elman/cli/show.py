@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from elman.cells import find_cell
 from elman.compiler import STAGES as NAMES
 from elman.errors import ArgumentError, DataError
 
@@ -65,8 +66,6 @@ def show(
 
 def _find(cell: str) -> type:
     """The class of a cell, by its name or by its file."""
-    from elman.cells import find_cell
-
     file, colon, name = cell.rpartition(":")
     return _pick(name, _load(Path(file)), file) if colon else find_cell(cell)
 
