@@ -22,6 +22,10 @@ SPECIAL = {
     "SCRN": lambda i, h: elman.SCRN(i, h, 3, 0.8),
 }
 CELLS = known_cells() | SPECIAL
+# Those with an input that older laws do not have under names of their own.
+OTHERS = {
+    k: make for k, make in CELLS.items() if k not in ("Autonomous", "Elman", "GRU", "GRUResetAfter", "Jordan", "LSTM")
+}
 
 
 def signs(size):

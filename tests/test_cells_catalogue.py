@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,6 +89,16 @@ def test_cite_a_cell_of_ones_own():
         elman.cite(torch.nn.Linear(2, 3))
     with pytest.raises(ArgumentError, match="expected one of the cells"):
         elman.cite("lstn")
+
+
+def test_the_page_on_cells():
+    """Names every cell, and its code runs."""
+    text = (Path(__file__).parents[1] / "docs" / "cells.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(\w+)`", text)) >= KNOWN.keys()
+    scope = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        exec(compile(block, "docs/cells.md", "exec"), scope)
+    assert scope["y"].shape == (100, 8, 64)
 
 
 @pytest.mark.parametrize("name", ["li_gru", "LI-GRU", "ligru"])

@@ -7,9 +7,10 @@ import torch
 
 import elman
 from builds import needs_compiler
-from c_kernels import SCHEDULE, build_all, in_c, kernels_of
+from c_kernels import HERE, SCHEDULE, build_all, in_c, kernels_of
 from compiled import assert_same, assert_verified, compiled_of, compiled_only, outcome, step_by_step
-from elman.compiler import using
+from elman.compiler import Schedule, using
+from elman.compiler.runtime import launch
 from elman.errors import ArgumentError, ShapeError
 from every_cell import CELLS, make_cell, make_input, make_state
 
@@ -59,15 +60,15 @@ def test_the_reference_equals_the_loop(name, how):
     assert_same(got, in_python(layer, x, state, **options, **MARKS[how]), bound, bound)
 
 
-def assert_in_c(calls, dtype, flags=()):
+def assert_in_c(calls, dtype, flags=(), schedule=SCHEDULE):
     """Each call in C gives what the Python loop gives; the kernels of all are built together."""
     kernels = []
     for _, layer, x, state, options in calls:
-        kernels += kernels_of(layer, x, state, schedule=SCHEDULE, **options)
+        kernels += kernels_of(layer, x, state, schedule=schedule, **options)
     build_all(kernels, flags)
     for name, layer, x, state, options in calls:
         try:
-            with in_c(SCHEDULE):
+            with in_c(schedule):
                 got = outcome(layer, x, state, **options)
             h, (steps, batch) = layer.cell.state_size[0] if layer.cell.state_size else H, got["y"].shape[:2]
             bound = tolerance(dtype, h + steps * batch, steps)
@@ -101,6 +102,29 @@ def test_sizes_and_precisions(sizes, dtype):
         calls += [(f"{name} {how}", layer, x, state, options | more) for how, more in marks.items()]
     optimized = sizes == GRID[-1] and dtype == torch.float32
     assert_in_c(calls, dtype, () if optimized else ("-O0",))
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("target", HERE[1:])
+def test_other_targets(target):
+    """What the widest vectors do is tested above."""
+    calls = [(name, *call_of(name, 4, 17, 6, 5, torch.float32)) for name in CELLS]
+    assert_in_c(calls, torch.float32, ("-O0",), Schedule(target=target))
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_threads_share_the_units_of_few_rows(monkeypatch):
+    calls = [(name, *call_of(name, 4, 37, 6, 1, torch.float32)) for name in CELLS]
+    monkeypatch.setattr(launch, "_ALONE", 0)
+    monkeypatch.setattr(launch, "_SHARE", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert_in_c(calls, torch.float32, ("-O0",))
+    finally:
+        torch.set_num_threads(before)
 
 
 # noise

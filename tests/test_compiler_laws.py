@@ -20,6 +20,7 @@ from compiled import (
     stages_of,
     step_by_step,
 )
+from every_cell import OTHERS
 
 T, B, I, H = 4, 2, 3, 3
 
@@ -83,12 +84,12 @@ CELLS = {
     "normed": Normed,
     "shared": Shared,
 }
-each = pytest.mark.parametrize("name", CELLS)
+each = pytest.mark.parametrize("name", [*CELLS, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 
 
 def make(name, input_size=I):
     torch.manual_seed(1)
-    return elman.Recurrent(CELLS[name](input_size, H).double())
+    return elman.Recurrent((CELLS | OTHERS)[name](input_size, H).double())
 
 
 def make_state(layer, grad=True):

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 import elman
 from elman import nn as elman_nn
+from every_cell import OTHERS
 from tolerances import assert_close, rounding
 
 T, B, INPUT, HIDDEN = 6, 3, 3, 4
@@ -53,6 +54,7 @@ CELLS = {
     "nn.RNNCell": lambda: elman_nn.RNNCell(INPUT, HIDDEN, nonlinearity="relu"),
     "nn.GRUCell": lambda: elman_nn.GRUCell(INPUT, HIDDEN, bias=False),
     "nn.LSTMCell": lambda: elman_nn.LSTMCell(INPUT, HIDDEN),
+    **{name: lambda make=make: make(INPUT, HIDDEN) for name, make in OTHERS.items()},
 }
 AHEAD = {name: lambda make=make, **k: elman.Recurrent(make(), **k) for name, make in CELLS.items()}
 AHEAD["stack"] = lambda **k: elman.Stack(
