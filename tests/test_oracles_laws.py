@@ -61,7 +61,9 @@ AHEAD["stack"] = lambda **k: elman.Stack(
     elman.Recurrent(elman.LSTM(INPUT, 5)), elman.Recurrent(elman.GRU(5, HIDDEN)), **k
 )
 BACK = {
-    f"{name} back": lambda make=make, **k: elman.Recurrent(make(), reverse=True, **k) for name, make in CELLS.items()
+    f"{name} back": lambda make=make, **k: elman.Recurrent(make(), reverse=True, **k)
+    for name, make in CELLS.items()
+    if name not in OTHERS
 }
 BOTH = {
     "both": lambda **k: elman.Bidirectional(
