@@ -58,6 +58,8 @@ def test_the_reference_equals_the_loop(name, how):
         got = outcome(layer, x, state, **options, **MARKS[how])
     bound = tolerance(torch.float64, H, T)
     assert_same(got, in_python(layer, x, state, **options, **MARKS[how]), bound, bound)
+    unused = [key for key, g in got.items() if key.startswith("gradient of cell.") and not g.any()]
+    assert not unused
 
 
 def assert_in_c(calls, dtype, flags=(), schedule=SCHEDULE):
@@ -195,13 +197,10 @@ def test_the_stabiliser_changes_nothing_and_saves_large_gates():
 def test_minimal_cells_and_the_linear_unit_are_linear_in_their_state():
     for name in ("MinGRU", "MinLSTM", "LRU"):
         layer, x, _, _ = call_of(name, I, H, T, B)
-        one, two = (make_state(layer.cell, B), tuple(make_state(layer.cell, B)))
-        zero = [torch.zeros_like(s) for s in (one if isinstance(one, tuple) else (one,))]
-        zero = tuple(zero) if isinstance(one, tuple) else zero[0]
-        double = tuple(2 * s for s in one) if isinstance(one, tuple) else 2 * one
-        base, first, second = (layer(x, state)[0] for state in (zero, one, double))
+        state = make_state(layer.cell, B)
+        states = state if isinstance(state, tuple) else (state,)
+        base, first, second = (layer(x, tuple(number * s for s in states))[0] for number in (0, 1, 2))
         torch.testing.assert_close(second - base, 2 * (first - base), rtol=1e-10, atol=1e-12)
-        assert two is not one
 
 
 def test_the_one_matrix_form_is_elmans_network():
@@ -221,6 +220,22 @@ def test_lambda_begins_on_its_ring():
     assert 0.4 <= size.min() < 0.42 < 0.78 < size.max() <= 0.8
     assert 0 <= angle.min() < 0.01 < 0.49 < angle.max() <= 0.5
     torch.testing.assert_close(torch.exp(cell.gamma) ** 2 + size**2, torch.ones(2000))
+
+
+def test_weights_begin_as_the_papers_say():
+    torch.manual_seed(1)
+    antisymmetric, gate = elman.AntisymmetricRNN(400, 300), elman.CFN(4, 5).U.bias
+    assert antisymmetric.W.std().item() == pytest.approx(300**-0.5, rel=0.02)
+    assert antisymmetric.U.weight.std().item() == pytest.approx(400**-0.5, rel=0.02)
+    assert gate.tolist() == [1.0] * 5 + [-1.0] * 5
+    for w in elman.LiGRU(4, 5).W.weight.chunk(2):
+        torch.testing.assert_close(w @ w.T, torch.eye(5))
+    w = elman.IndRNN(4, 2000).w
+    assert 0 <= w.min() < 0.01 < 0.99 < w.max() <= 1
+    assert all((layer.bias[5:] == -2).all() for layer in elman.RHN(4, 5).W)
+    oscillators = elman.UnICORNN(4, 2000)
+    assert 0 <= oscillators.w.min() < 0.01 < 0.99 < oscillators.w.max() <= 1
+    assert 0.099 < oscillators.c.abs().max() <= 0.1
 
 
 def test_any_module_may_be_a_dynamical_system():

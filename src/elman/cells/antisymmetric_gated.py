@@ -22,7 +22,7 @@ class GatedAntisymmetricRNN(Cell):
         diffusion: γ, how much the dynamics is damped.
 
     Source: B. Chang, M. Chen, E. Haber, E. H. Chi, AntisymmetricRNN: A Dynamical System View on Recurrent Neural
-        Networks, ICLR 2019, equations 9 and 10.
+        Networks, ICLR 2019.
     Departs: as `AntisymmetricRNN` does.
     """
 

@@ -23,7 +23,7 @@ class CfC(Cell):
         dt: Δ, the time between two steps.
 
     Source: R. Hasani, M. Lechner, A. Amini, L. Liebenwein, A. Ray, M. Tschaikowski, G. Teschl, D. Rus, Closed-form
-        continuous-time neural networks, Nature Machine Intelligence 4, 2022, equation 10.
+        continuous-time neural networks, Nature Machine Intelligence 4, 2022.
     Departs: steps are equally far apart; the paper's may come at any time. k is one layer with the constants of the
         authors' code (0.666 there), which also writes σ(a Δ + b) for σ(-f Δ) with two heads a and b (a doubt).
     """

@@ -18,7 +18,7 @@ class CFN(Cell):
         input_size: I, the size of x.
         hidden_size: H, the number of units.
 
-    Source: T. Laurent, J. von Brecht, A recurrent neural network without chaos, ICLR 2017, equations 4 to 6.
+    Source: T. Laurent, J. von Brecht, A recurrent neural network without chaos, ICLR 2017.
     Departs: b_θ begins at 1 and b_η at -1, in the experiments of the paper so far as we know (a doubt). torchrecurrent
         has two more biases in the gates and one beside U_n.
     """

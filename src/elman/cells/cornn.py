@@ -23,7 +23,7 @@ class CoRNN(Cell):
         damping: ε.
 
     Source: T. K. Rusch, S. Mishra, Coupled Oscillatory Recurrent Neural Network (coRNN): An accurate and (gradient)
-        stable architecture for learning long time dependencies, ICLR 2021, equation 3.
+        stable architecture for learning long time dependencies, ICLR 2021.
     Departs: the damping is explicit (z(t-1)), one of the two forms of the paper. The defaults are those of the authors'
         sequential MNIST; every task has its own. torchrecurrent starts from Δ = 1, γ = ε = 0.
     """

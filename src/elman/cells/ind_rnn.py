@@ -22,7 +22,7 @@ class IndRNN(Cell):
         activation: φ, any pointwise function; torch.relu by default.
 
     Source: S. Li, W. Li, C. Cook, C. Zhu, Y. Gao, Independently Recurrent Neural Network (IndRNN): Building A Longer
-        and Deeper RNN, CVPR 2018, equation 4.
+        and Deeper RNN, CVPR 2018.
     Departs: w begins uniform within 0 and 1; the paper bounds it by γ^(1/T), at the start and after each update, which
         a cell that knows no T cannot.
     """

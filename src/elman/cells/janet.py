@@ -20,7 +20,7 @@ class JANET(Cell):
         beta: β: with more than 0 somewhat more is taken in than is forgotten.
 
     Source: J. van der Westhuizen, J. Lasenby, The unreasonable effectiveness of the forget gate, arXiv 1804.04849,
-        2018, section 3.
+        2018.
     Departs: chrono initialisation is left to the user.
     """
 

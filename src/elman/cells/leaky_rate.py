@@ -36,7 +36,7 @@ class LeakyRate(Cell):
         ArgumentError: signs hold something else than 1 and -1.
 
     Source: H. F. Song, G. R. Yang, X.-J. Wang, Training Excitatory-Inhibitory Recurrent Neural Networks for Cognitive
-        Tasks: A Simple and Flexible Framework, PLOS Computational Biology 12, 2016, equations 1 to 12.
+        Tasks: A Simple and Flexible Framework, PLOS Computational Biology 12, 2016.
     Departs: with a bias; only the recurrent connections obey the law and the mask, those of the input and the readout
         are left to the layers around. W begins as torch's, without its signs under Dale's law; the paper draws from a
         gamma distribution and balances excitation and inhibition.

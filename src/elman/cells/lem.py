@@ -23,7 +23,7 @@ class LEM(Cell):
         dt: Δ, the longest time step.
 
     Source: T. K. Rusch, S. Mishra, N. B. Erichson, M. W. Mahoney, Long Expressive Memory for Sequence Modeling,
-        ICLR 2022, equation 3.
+        ICLR 2022.
     Departs: nothing that we know of.
     """
 

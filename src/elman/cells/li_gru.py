@@ -19,7 +19,7 @@ class LiGRU(Cell):
         hidden_size: H, the number of units.
 
     Source: M. Ravanelli, P. Brakel, M. Omologo, Y. Bengio, Light Gated Recurrent Units for Speech Recognition, IEEE
-        Transactions on Emerging Topics in Computational Intelligence 2, 2018, equations 9 to 11.
+        Transactions on Emerging Topics in Computational Intelligence 2, 2018.
     Departs: the paper normalises U x over the batch and so needs no bias; here x can be normalised before the layer,
         and the bias stays. U begins as Glorot's, W orthogonal gate by gate, as in the paper.
     """

@@ -19,7 +19,7 @@ class MGU(Cell):
         hidden_size: H, the number of units.
 
     Source: G.-B. Zhou, J. Wu, C.-L. Zhang, Z.-H. Zhou, Minimal Gated Unit for Recurrent Neural Networks,
-        International Journal of Automation and Computing 13, 2016, equations 7 to 9.
+        International Journal of Automation and Computing 13, 2016.
     Departs: nothing that we know of; the paper writes U and W side by side as one matrix.
     """
 

@@ -19,7 +19,7 @@ class Neuron(Cell):
         activation: φ; torch.tanh by default.
 
     Source: Y. Bengio, P. Simard, P. Frasconi, Learning Long-Term Dependencies with Gradient Descent is Difficult, IEEE
-        Transactions on Neural Networks 5, 1994, section 3.
+        Transactions on Neural Networks 5, 1994.
     Departs: the paper carries what stands inside of φ, a(t) = w tanh(a(t-1)) + x(t), with x a number that is trained.
     """
 

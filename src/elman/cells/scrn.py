@@ -22,7 +22,7 @@ class SCRN(Cell):
         alpha: α, how slow they are.
 
     Source: T. Mikolov, A. Joulin, S. Chopra, M. Mathieu, M. Ranzato, Learning Longer Memory in Recurrent Neural
-        Networks, ICLR workshop 2015, equations 3 and 4.
+        Networks, ICLR workshop 2015.
     Departs: the output f(U h + V s) is left to the layer above. torchrecurrent has biases.
     """
 

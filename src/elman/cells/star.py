@@ -19,7 +19,7 @@ class STAR(Cell):
         hidden_size: H, the number of units.
 
     Source: M. O. Turkoglu, S. D'Aronco, J. D. Wegner, K. Schindler, Gating Revisited: Deep Multi-layer RNNs That Can
-        Be Trained, IEEE Transactions on Pattern Analysis and Machine Intelligence, 2021, equations 6 to 8.
+        Be Trained, IEEE Transactions on Pattern Analysis and Machine Intelligence, 2021.
     Departs: weights begin as torch's.
     """
 

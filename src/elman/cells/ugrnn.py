@@ -19,7 +19,7 @@ class UGRNN(Cell):
         hidden_size: H, the number of units.
 
     Source: J. Collins, J. Sohl-Dickstein, D. Sussillo, Capacity and Trainability in Recurrent Neural Networks,
-        ICLR 2017, section 2.
+        ICLR 2017.
     Departs: the paper adds to b_g a number that is tuned and not trained.
     """
 
