@@ -21,8 +21,6 @@ MARKS = {
     "lengths": {"lengths": torch.tensor(LENGTHS)},
     "lengths and reset": {"lengths": torch.tensor(LENGTHS), "reset": torch.tensor(RESET)},
 }
-# Those of a form of their own run always, all of them in the full suite.
-QUICK = ("Autonomous", "Jordan", "LRU", "LayerNormGRU", "LeakyRate", "RHN", "SCRN", "SLSTM")
 # I, H, T, B: each once as small as it can be, and odd sizes.
 GRID = [(1, 1, 5, 3), (4, 3, 1, 3), (3, 17, 5, 1), (4, 17, 6, 5)]
 
