@@ -47,9 +47,7 @@ def in_python(layer, x, state, **options):
         return outcome(layer, x, state, **options)
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CELLS]
-)
+@pytest.mark.parametrize("name", CELLS)
 def test_the_reference_equals_the_loop(name):
     layer, x, state, options = call_of(name, I, H, T, B)
     with using(backend="reference"), compiled_only():
