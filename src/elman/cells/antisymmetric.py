@@ -21,8 +21,8 @@ class AntisymmetricRNN(Cell):
     Source: B. Chang, M. Chen, E. Haber, E. H. Chi, AntisymmetricRNN: A Dynamical System View on Recurrent Neural
         Networks, ICLR 2019.
     Departs: ε and γ were chosen for each task, our defaults are from that range. All H² entries of W are kept though
-        W - Wᵀ has only H (H-1) / 2. W begins with variance 1/H, which the paper tunes, and U with 1/I.
-        RecurrentLayers.jl begins with ε = 1, γ = 0.
+        W - Wᵀ has only H (H-1) / 2. W begins with variance 1/H, which the paper tunes, and U with 1/I (the latter from
+        memory: a doubt).
     """
 
     references = ("chang2019antisymmetric",)

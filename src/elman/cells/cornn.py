@@ -25,7 +25,8 @@ class CoRNN(Cell):
     Source: T. K. Rusch, S. Mishra, Coupled Oscillatory Recurrent Neural Network (coRNN): An accurate and (gradient)
         stable architecture for learning long time dependencies, ICLR 2021.
     Departs: the damping is explicit (z(t-1)), one of the two forms of the paper. The defaults are those of the authors'
-        sequential MNIST; every task has its own. torchrecurrent starts from Δ = 1, γ = ε = 0.
+        sequential MNIST so far as we remember them (a doubt); every task has its own. torchrecurrent, also explicit,
+        has Δ = 0.1, γ = ε = 1, and a bias for each product.
     """
 
     references = ("rusch2021cornn",)

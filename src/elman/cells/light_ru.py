@@ -20,7 +20,8 @@ class LightRU(Cell):
 
     Source: H. Ye, Y. Zhang, H. Liu, X. Li, J. Chang, H. Zheng, Light Recurrent Unit: Towards an Interpretable Recurrent
         Neural Network for Modeling Long-Range Dependency, Electronics 13, 2024.
-    Departs: we know the equations from RecurrentLayers.jl and not from the paper (a doubt).
+    Departs: we know the equations from torchrecurrent and not from the paper (a doubt); its biases beside W and U_n are
+        left out.
     """
 
     references = ("ye2024lightru",)

@@ -24,8 +24,8 @@ class MultiplicativeLSTM(Cell):
 
     Source: B. Krause, I. Murray, S. Renals, L. Lu, Multiplicative LSTM for sequence modelling, ICLR workshop 2017.
     Departs: with biases. That the candidate is not squashed and the output gate stands inside of the last tanh is how
-        we remember the paper (a doubt); torchrecurrent and RecurrentLayers.jl give out o tanh(c) of a squashed
-        candidate.
+        we remember the paper, and how others have written it (a doubt); torchrecurrent gives out o tanh(c) of a
+        squashed candidate.
     """
 
     references = ("krause2017mlstm",)

@@ -21,8 +21,8 @@ class MUT1(Cell):
 
     Source: R. Jozefowicz, W. Zaremba, I. Sutskever, An Empirical Exploration of Recurrent Network Architectures,
         ICML 2015.
-    Departs: tanh(x) has a meaning only where I = H; else it is tanh(U_n x), without bias. torchrecurrent and
-        RecurrentLayers.jl have U_n always.
+    Departs: tanh(x) has a meaning only where I = H; else it is tanh(U_n x), without bias. torchrecurrent
+        has U_n always, with a bias.
     """
 
     references = ("jozefowicz2015mut",)

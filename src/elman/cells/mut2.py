@@ -21,8 +21,7 @@ class MUT2(Cell):
 
     Source: R. Jozefowicz, W. Zaremba, I. Sutskever, An Empirical Exploration of Recurrent Network Architectures,
         ICML 2015.
-    Departs: x stands bare in r only where I = H; else it is U_r x. torchrecurrent and RecurrentLayers.jl have U_r
-        always.
+    Departs: x stands bare in r only where I = H; else it is U_r x. torchrecurrent has U_r always.
     """
 
     references = ("jozefowicz2015mut",)

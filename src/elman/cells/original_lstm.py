@@ -22,7 +22,7 @@ class OriginalLSTM(Cell):
 
     Source: S. Hochreiter, J. Schmidhuber, Long Short-Term Memory, Neural Computation 9, 1997, appendix.
     Departs: one cell per block, the full gradient where the paper truncates it, and torch's initialisation where the
-        paper biases the gates task by task. torchrecurrent squashes by tanh.
+        paper biases the gates task by task. torchrecurrent squashes by tanh, both times.
     """
 
     references = ("hochreiter1997lstm",)

@@ -23,7 +23,8 @@ class SCRN(Cell):
 
     Source: T. Mikolov, A. Joulin, S. Chopra, M. Mathieu, M. Ranzato, Learning Longer Memory in Recurrent Neural
         Networks, ICLR workshop 2015.
-    Departs: the output f(U h + V s) is left to the layer above. torchrecurrent has biases.
+    Departs: the output f(U h + V s) is left to the layer above; torchrecurrent carries it in place of h, squashed by
+        tanh, with biases, as many slow units as others, and α trained.
     """
 
     references = ("mikolov2015scrn",)

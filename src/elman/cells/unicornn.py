@@ -23,7 +23,7 @@ class UnICORNN(Cell):
         alpha: α, which sets the frequency.
 
     Source: T. K. Rusch, S. Mishra, UnICORNN: A recurrent model for learning very long time dependencies, ICML 2021.
-    Departs: the defaults are those of the authors' permuted MNIST; every task has its own. torchrecurrent starts from
+    Departs: the defaults are those of the authors' permuted MNIST; every task has its own. RecurrentLayers.jl has
         Δ = 1, α = 0. U begins as He's, w within 0 and 1, c within ±0.1, b = 0, as in the authors' code so far as we
         know (a doubt).
     """

@@ -23,7 +23,7 @@ class WMCLSTM(Cell):
 
     Source: F. Landi, L. Baraldi, M. Cornia, R. Cucchiara, Working Memory Connections for LSTM, Neural Networks 144,
         2021.
-    Departs: C has no bias of its own (whether the paper's has is a doubt).
+    Departs: C has no bias of its own; torchrecurrent's has (which of them the paper has is a doubt).
     """
 
     references = ("landi2021wmc",)
