@@ -278,6 +278,7 @@ def test_sizes_are_whole_and_positive(name, size):
         lambda: elman.CfC(2, 3, dt=-1.0),
         lambda: elman.AntisymmetricRNN(2, 3, step_size=-1),
         lambda: elman.LeakyRate(2, 3, tau=10.0, dt=20.0),
+        lambda: elman.LeakyRate(2, 3, tau=0.0, dt=0.0),
         lambda: elman.LeakyRate(2, 3, noise=-1.0),
         lambda: elman.LeakyRate(2, 3, signs=torch.tensor([1, 0, -1])),
         lambda: elman.MultiplicativeRNN(2, 3, factor_size=-2),

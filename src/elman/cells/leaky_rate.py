@@ -59,8 +59,9 @@ class LeakyRate(Cell):
     ) -> None:
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size)
-        check_within(0, math.inf, tau=tau, noise=noise)
+        check_within(1e-9, math.inf, tau=tau)  # a 0 cannot divide
         check_within(0, tau, dt=dt)
+        check_within(0, math.inf, noise=noise)
         self.state_size = (hidden_size,)
         self.alpha, self.noise, self.activation = dt / tau, noise, activation
         self.U = nn.Linear(input_size, hidden_size)
