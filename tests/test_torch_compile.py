@@ -116,11 +116,12 @@ def test_the_gradient_of_the_gradient_is_refused():
         (torch.autograd.grad(y.square().sum(), x, create_graph=True)[0]).sum().backward()
 
 
-def test_the_operator_checks_itself():
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_operator_checks_itself(reverse):
     layer = elman.Recurrent(elman.LSTM(3, 5)).double()
     h = torch.zeros(2, 5, dtype=torch.float64)
     x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
-    given = (layer.cell.handle, 4, 2, True, x, None, None, None, [h, h.clone()], list(layer.cell.parameters()))
+    given = (layer.cell.handle, 4, 2, reverse, True, x, None, None, None, [h, h.clone()], list(layer.cell.parameters()))
     torch.library.opcheck(torch.ops.elman.unroll.default, given)
 
 

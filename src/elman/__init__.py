@@ -55,7 +55,7 @@ from .cells import (
     UnICORNN,
     cite,
 )
-from .compiler import Schedule, using
+from .compiler import Checkpointed, Schedule, Truncated, using
 from .layers import Bidirectional, Layer, Recurrent, Stack
 from .version import __version__
 
@@ -90,6 +90,7 @@ __all__ = [
     "Bidirectional",
     "Cell",
     "CfC",
+    "Checkpointed",
     "CoRNN",
     "Elman",
     "FastGRNN",
@@ -115,6 +116,7 @@ __all__ = [
     "Recurrent",
     "Schedule",
     "Stack",
+    "Truncated",
     "UnICORNN",
     "__version__",
     "cite",

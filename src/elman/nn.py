@@ -182,9 +182,6 @@ class _Unrolled(torch.nn.RNNBase):
         x = input.transpose(0, 1) if self.batch_first else input
         reset = reset.transpose(0, 1) if self.batch_first and reset is not None else reset
         marks = _marks(x, lengths, reset)
-        if marks.live is not None:
-            # What stands after a row's end is never read: NaN there does no harm.
-            x = x.masked_fill(~marks.live.unsqueeze(-1), 0)
         y, states = self._run(x, starts, marks)
         return (y.transpose(0, 1) if self.batch_first else y), self._to_hx(states)
 
@@ -223,12 +220,8 @@ class _Unrolled(torch.nn.RNNBase):
         parameters = {_short(name): getattr(self, name) for name in names}
         steps, batch, features = x.shape
         cell = _cell(self.mode, features, self.hidden_size, self.bias, self.proj_size)
-        if not names[0].endswith("_reverse"):
-            return unroll(cell, Sequences(steps, batch, x, None, marks.live, marks.reset), start, parameters=parameters)
-        reset = None if marks.reset is None else rows.reverse_rows(marks.reset, marks.lengths)
-        given = Sequences(steps, batch, rows.reverse_rows(x, marks.lengths), None, marks.live, reset)
-        y, end = unroll(cell, given, start, parameters=parameters)
-        return rows.reverse_rows(y, marks.lengths), end
+        given = Sequences(steps, batch, x, None, marks.live, marks.reset, reverse=names[0].endswith("_reverse"))
+        return unroll(cell, given, start, parameters=parameters)
 
     def _drop(self, y: Tensor, packed: PackedSequence | None) -> Tensor:
         """What passes from one level to the next."""

@@ -6,6 +6,7 @@ from .pipeline import StepByStepWarning, unroll
 from .plan import STAGES, LayerPlan, Plan, planning
 from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
+from .runtime.parts import Checkpointed, Truncated
 from .runtime.store import BuildWarning, cache_folder, refusal
 from .runtime.tuned import forget_schedules, schedules_file
 from .search import NOISE, Tuning, tune
@@ -16,12 +17,14 @@ __all__ = [
     "NO_COMPILER",
     "STAGES",
     "BuildWarning",
+    "Checkpointed",
     "Compiler",
     "LayerPlan",
     "Plan",
     "Schedule",
     "Sequences",
     "StepByStepWarning",
+    "Truncated",
     "Tuning",
     "cache_folder",
     "find_compiler",

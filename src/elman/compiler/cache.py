@@ -19,7 +19,7 @@ from .trace import Reads, Traced, modules_of, trace_step
 from .trace.step import Sizes
 from .unfold import Binding
 
-Bound = tuple[bool, bool, bool]  # the fields of a Binding
+Bound = tuple[bool, bool, bool, bool]  # the fields of a Binding
 
 
 @dataclass
@@ -104,7 +104,7 @@ def compile_step(cell: Any, given: Sequences, states: States, parameters: Mappin
         traced = _trace(known, key, cell, parameters)
     programs: dict[Bound, Compiled] = _remembered(traces, traced)
     own = given.fed is None and cell.feedback_size is not None
-    bound = (own, given.live is not None, given.reset is not None)
+    bound = (own, given.live is not None, given.reset is not None, given.reverse)
     found = programs.get(bound)
     return programs.setdefault(bound, Compiled(traced, Binding(*bound))) if found is None else found
 

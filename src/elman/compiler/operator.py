@@ -23,6 +23,7 @@ from .runtime.eager import States
 from .runtime.job import NO_ROWS, programs_of
 from .runtime.program import Tensors
 from .runtime.programs import Programs
+from .runtime.rows import filled
 from .runtime.tuned import tuned
 from .sequences import Sequences
 
@@ -40,10 +41,12 @@ def unroll_as_operator(
         states: the initial states.
         parameters: parameters and buffers, in the order of the cell.
     """
+    given = filled(given)
     marks = [getattr(given, name) for name in MARKS]
     tensors = [t for t in (*marks, *states, *parameters) if t is not None]
     train = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    outputs = torch.ops.elman.unroll(handle, given.steps, given.batch, train, *marks, list(states), list(parameters))
+    call = (handle, given.steps, given.batch, given.reverse, train)
+    outputs = torch.ops.elman.unroll(*call, *marks, list(states), list(parameters))
     return outputs[0], tuple(outputs[1 : 1 + len(states)])
 
 
@@ -52,6 +55,7 @@ def _unroll(
     handle: int,
     steps: int,
     batch: int,
+    reverse: bool,
     train: bool,
     x: Tensor | None,
     fed: Tensor | None,
@@ -60,7 +64,7 @@ def _unroll(
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
 ) -> list[Tensor]:
-    compiled, named = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
+    compiled, named = _prepared(handle, steps, batch, reverse, (x, fed, live, reset), states, parameters)
     programs = _programs(compiled, named, states, batch, frozenset(named) if train else None)
     program = programs.forward_kept if train else programs.forward
     results, ends = programs.run(program, named, tuple(states), steps, batch)
@@ -86,9 +90,9 @@ def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 @_unroll.register_fake
-def _(handle, steps, batch, train, x, fed, live, reset, states, parameters):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _(handle, steps, batch, reverse, train, x, fed, live, reset, states, parameters):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     with _real():
-        compiled, _ = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
+        compiled, _ = _prepared(handle, steps, batch, reverse, (x, fed, live, reset), states, parameters)
         outputs = compiled.training_stages.after.outputs
     wanted = [outputs["y"], *([outputs[name] for name in compiled.kept_names] if train else [])]
     like = _like(states, x, parameters)
@@ -111,6 +115,7 @@ def _prepared(
     handle: int,
     steps: int,
     batch: int,
+    reverse: bool,
     marks: Sequence[Tensor | None],
     states: Sequence[Tensor],
     tensors: Sequence[Tensor],
@@ -118,7 +123,8 @@ def _prepared(
     """The programs, and the inputs of the loop by name."""
     cell = cell_of(handle)
     parameters = dict(zip(parameters_of(cell), tensors, strict=True))
-    given = Sequences(steps, batch, *marks)
+    x, fed, live, reset = marks
+    given = Sequences(steps, batch, x, fed, live, reset, reverse)
     try:
         compiled = compile_step(cell, given, tuple(states), parameters)
     except TraceError as error:
@@ -143,6 +149,7 @@ def _backward(
     handle: int,
     steps: int,
     batch: int,
+    reverse: bool,
     x: Tensor | None,
     fed: Tensor | None,
     live: Tensor | None,
@@ -152,7 +159,7 @@ def _backward(
     kept: Sequence[Tensor],
     cotangents: Sequence[Tensor],
 ) -> list[Tensor]:
-    compiled, named = _prepared(handle, steps, batch, (x, fed, live, reset), states, parameters)
+    compiled, named = _prepared(handle, steps, batch, reverse, (x, fed, live, reset), states, parameters)
     inputs = (*named.values(), *states)
     if len(kept) != len(compiled.kept_names):
         raise TraceError(
@@ -172,7 +179,7 @@ def _backward(
 
 
 @_backward.register_fake
-def _(handle, steps, batch, x, fed, live, reset, states, parameters, kept, cotangents):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _(handle, steps, batch, reverse, x, fed, live, reset, states, parameters, kept, cotangents):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return [
         torch.empty_like(t, memory_format=torch.contiguous_format)
         for t in (x, fed, *states, *parameters)
@@ -181,8 +188,8 @@ def _(handle, steps, batch, x, fed, live, reset, states, parameters, kept, cotan
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    handle, steps, batch, _, x, fed, live, reset, states, parameters = inputs
-    ctx.numbers, ctx.counts = (handle, steps, batch), (len(states), len(parameters), 1 + len(states))
+    handle, steps, batch, reverse, _, x, fed, live, reset, states, parameters = inputs
+    ctx.numbers, ctx.counts = (handle, steps, batch, reverse), (len(states), len(parameters), 1 + len(states))
     ctx.given = [t is not None for t in (x, fed, live, reset)]
     ctx.sizes = [(tuple(t.shape), t.dtype) for t in output[: ctx.counts[2]]]
     ctx.save_for_backward(
@@ -202,17 +209,8 @@ def _derive(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     ]
     found = iter(torch.ops.elman.unroll_backward(*ctx.numbers, *marks, states, parameters, kept, coming))
     of_marks = [next(found) if there else None for there in ctx.given[:2]]
-    return (
-        None,
-        None,
-        None,
-        None,
-        *of_marks,
-        None,
-        None,
-        [next(found) for _ in states],
-        [next(found) for _ in parameters],
-    )
+    of_states, of_parameters = ([next(found) for _ in some] for some in (states, parameters))
+    return (*(None,) * 5, *of_marks, None, None, of_states, of_parameters)
 
 
 _unroll.register_autograd(_derive, setup_context=_setup)

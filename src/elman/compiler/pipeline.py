@@ -1,8 +1,8 @@
 """The story of the compiler.
 
     trace      the step is read into a graph, once for each form of input that it meets
-    unfold     the graph is repeated for t = 1..T
-    bptt       the loop of the gradient, t = T..1, by the chain rule
+    unfold     the graph is repeated for t = 1..T, or T..1
+    bptt       the loop of the gradient, the other way round, by the chain rule
     hoist      out of both loops goes whatever does not wait for them
     run        what is left runs on torch, as one differentiable function
 
@@ -24,11 +24,13 @@ from .cache import compile_step, known_of, parameters_of
 from .operator import unroll_as_operator
 from .plan import note
 from .runtime.autograd import Unrolled, plain_precision
-from .runtime.backend import choose
+from .runtime.backend import choose, in_range, way
 from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
 from .runtime.job import prepared
 from .runtime.memory import apart
+from .runtime.parts import InParts
+from .runtime.rows import filled
 from .sequences import Sequences
 
 Emit = Callable[[Tensor], Tensor]
@@ -98,25 +100,32 @@ def run(
     named = compiled.named(given, parameters, states, generator)
     tensors = (*named.values(), *states)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    job = prepared(compiled, choose(tensors), given, named, training)
+    backend = in_range(choose(tensors), tensors) if compiled.counts else choose(tensors)
+    job = prepared(compiled, backend, given, named, training)
     if job.programs.refused:
         _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
-    note(cell, job.programs)
+    chosen = way()
+    note(cell, job.programs, "" if chosen is None else f"gradient by {chosen}")
     tensors = (*job.named.values(), *states)
-    if training:
-        outputs = Unrolled.apply(job.programs, tuple(job.named), job.steps, job.batch, job.rows, *tensors)  # type: ignore[no-untyped-call]
+    size = (given.steps, given.batch, job.rows)
+    if training and chosen is None:
+        outputs = Unrolled.apply(job.programs, tuple(job.named), *size, *tensors)  # type: ignore[no-untyped-call]
+    elif training:
+        outputs = InParts.apply(job.programs, tuple(job.named), *size, chosen, *tensors)  # type: ignore[no-untyped-call]
     else:
-        results, ends = job.programs.run(job.programs.forward, job.named, states, job.steps, job.batch, job.rows)
-        outputs = apart((*results.values(), *ends), tensors)
-    return _ends(job.programs.compiled, given, states, job.padded(outputs))
+        results, ends = job.programs.run(job.programs.forward, job.named, states, *size)
+        outputs = apart((*(results[name] for name in compiled.loop.each), *ends), tensors)
+    return _ends(job.programs.compiled, given, states, outputs)
 
 
 def _in_torch_compile(
     cell: Any, given: Sequences, states: States, parameters: Mapping[str, Tensor], emit: Any, generator: Any
 ) -> tuple[Tensor, States]:
     """One operator in the graph that torch.compile makes."""
-    if emit is not None or generator is not None:
-        raise ArgumentError("under torch.compile a layer takes no `emit` and no `generator`: call it outside.")
+    if emit is not None or generator is not None or way() is not None:
+        raise ArgumentError(
+            "under torch.compile a layer takes no `emit`, no `generator` and no other gradient: call it outside."
+        )
     return unroll_as_operator(cell.handle, given, states, list(parameters.values()))
 
 
@@ -129,17 +138,18 @@ def _ends(compiled: Compiled, given: Sequences, states: States, outputs: Any) ->
     carried = dict(zip(compiled.carried, outputs[len(names) :], strict=True))
     ends = []
     for number, (state, node) in enumerate(zip(states, compiled.step.states, strict=True)):
-        ends.append(carried[number] if number in carried else _last(each[f"{node.value}'"], state, given.live))
+        ends.append(carried[number] if number in carried else _last(each[f"{node.value}'"], state, given))
     return each["y"], tuple(ends)
 
 
-def _last(sequence: Tensor, first: Tensor, live: Tensor | None) -> Tensor:
-    """A state that no step reads, at each row's own end."""
-    if live is None:
-        return sequence[-1].clone()
-    lengths = live.sum(0).reshape((-1,) + (1,) * (first.dim() - 1))
-    last = sequence.gather(0, (lengths - 1).clamp(min=0).unsqueeze(0).expand(1, *first.shape)).squeeze(0)
-    return torch.where(lengths == 0, first, last)
+def _last(sequence: Tensor, first: Tensor, given: Sequences) -> Tensor:
+    """A state that no step reads, after each row's own last step."""
+    if given.live is None:
+        return sequence[0 if given.reverse else -1].clone()
+    lengths = given.live.sum(0).reshape((-1,) + (1,) * (first.dim() - 1))
+    last = torch.zeros_like(lengths) if given.reverse else (lengths - 1).clamp(min=0)
+    found = sequence.gather(0, last.unsqueeze(0).expand(1, *first.shape)).squeeze(0)
+    return torch.where(lengths == 0, first, found)
 
 
 _HALVES = {torch.bfloat16, torch.float16}
@@ -181,6 +191,12 @@ def _step_by_step(
     cell: Any, given: Sequences, states: States, emit: Emit | None, parameters: Mapping[str, Tensor] | None
 ) -> tuple[Tensor, States]:
     """The Python loop, under other parameters if there are some."""
+    if torch.is_grad_enabled() and way() is not None:
+        raise ArgumentError(
+            f"expected a step that can be read as a graph for a gradient by {way()}, and {type(cell).__name__} runs "
+            "step by step: `layer.plan(x)` without it says why."
+        )
+    given = filled(given)
     if parameters is None:
         return unroll_eagerly(cell, given, states, emit)
     with torch.nn.utils.stateless._reparametrize_module(cell, dict(parameters)):

@@ -99,8 +99,8 @@ class LayerPlan:
         forward, gradient = compiled.hoisted_kept(light), compiled.gradient_hoisted(compiled.inputs, light)
         try:
             return [
-                Shown(name, stages, kernel_of(stages, self.schedule, kept), kept)
-                for name, stages, kept in (("forward", forward, compiled.kept_names), ("gradient", gradient, ()))
+                Shown(name, stages, kernel_of(stages, self.schedule, compiled.kept_names), compiled.kept_names)
+                for name, stages in (("forward", forward), ("gradient", gradient))
                 if stages.inside is not None
             ]
         except TraceError as error:
@@ -145,7 +145,8 @@ class LayerPlan:
         return self.compiled
 
     def __str__(self) -> str:
-        head = f"{self.cell}: {self.backend} backend, {self.reason}"
+        backwards = ", from t = T to 1" if self.compiled is not None and self.compiled.binding.reverse else ""
+        head = f"{self.cell}{backwards}: {self.backend} backend, {self.reason}"
         if self.compiled is None:
             return head
         both = zip(("forward", "gradient"), self._hoisted(), strict=True)
@@ -200,7 +201,7 @@ def note(cell: object, programs: Programs | None, reason: str = "") -> None:
         notes.append(LayerPlan(type(cell).__name__, "step by step", reason, None))
     else:
         backend = "c" if programs.native else "reference"
-        reason = programs.refused or programs.backend.reason
+        reason = "; ".join(filter(None, (programs.refused or programs.backend.reason, reason)))
         notes.append(LayerPlan(type(cell).__name__, backend, reason, programs, formula_of(cell)))
 
 

@@ -147,8 +147,8 @@ class _Search:
         if schedule not in self._known:
             compiled = self.compiled.under(schedule)
             forward, gradient = compiled.hoisted_kept(light), compiled.gradient_hoisted(compiled.inputs, light)
-            loops = ((forward, compiled.kept_names), (gradient, ()))
-            self._known[schedule] = tuple(kernel_of(s, schedule, k).text for s, k in loops if s.inside is not None)
+            kept, loops = compiled.kept_names, [s for s in (forward, gradient) if s.inside is not None]
+            self._known[schedule] = tuple(kernel_of(stages, schedule, kept).text for stages in loops)
         return self._known[schedule]
 
     def _different(self, schedules: Iterable[Schedule]) -> list[Schedule]:

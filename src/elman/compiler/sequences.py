@@ -16,6 +16,7 @@ class Sequences:
         fed: what is fed at each step [T, B, O] where it is known beforehand (teacher forcing), else None.
         live: [T, B] bool, False where a row has ended; None where all rows have T steps.
         reset: [T, B] bool, True where the state that enters the step is the initial one; None for never.
+        reverse: the steps run from t = T to 1, in each row from its own end.
     """
 
     steps: int
@@ -24,3 +25,4 @@ class Sequences:
     fed: Tensor | None = None
     live: Tensor | None = None
     reset: Tensor | None = None
+    reverse: bool = False

@@ -68,7 +68,8 @@ class Layer(nn.Module):
             lengths: number of steps of each row [B], any integer type, any device, in any order; 0 is allowed.
             reset: [T, B] bool, True where a row starts anew: the state that enters that step is the initial one.
             present: [T, B] bool, False where the input is missing: the step runs without its input terms.
-            targets: [T, B, O], fed in place of the own output (teacher forcing): step t is fed targets[t-1].
+            targets: [T, B, O], fed in place of the own output (teacher forcing): step t is fed targets[t-1],
+                or targets[t+1] where the layer runs backwards.
             emit: makes what is fed at the next step of what is given out now; the identity by default. It may look
                 at anything, so with it the steps run one by one in Python.
             steps: T, where x is None or the input of the first step only.

@@ -1,4 +1,4 @@
-"""Rows of unequal length: checks, masks, reversal of each row within its own length, ends of rows."""
+"""Rows of unequal length: checks, masks, ends of rows."""
 
 from typing import Any
 
@@ -47,34 +47,8 @@ def live_rows(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths
 
 
-def fill_ended(x: Tensor, lengths: Tensor) -> Tensor:
-    """x [T, B, ...] in which each ended row repeats its last step, so that no padding (NaN, say) is ever read.
-
-    Zeros would do for most steps, but not for one that divides by x: 0 / 0 in an ended row would spoil the
-    gradient of the shared parameters. Rows without any step become zeros.
-    """
-    steps = torch.arange(x.size(0), device=x.device).unsqueeze(1)
-    last = (lengths - 1).clamp(min=0)
-    filled = _take(x, torch.minimum(steps, last))
-    empty = (lengths == 0).reshape((1, -1) + (1,) * (x.dim() - 2))
-    return torch.where(empty, torch.zeros((), dtype=x.dtype, device=x.device), filled)
-
-
-def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x [T, B, ...] with each row reversed within its own length; what comes after stays in place."""
-    if lengths is None:
-        return x.flip(0)
-    steps = torch.arange(x.size(0), device=x.device).unsqueeze(1)
-    return _take(x, torch.where(steps < lengths, lengths - 1 - steps, steps))
-
-
 def at_end(x: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
     """x [T, B, ...] at each row's last step; `before` [B, ...] for rows without any step."""
-    last = _take(x, (lengths - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
-    return torch.where((lengths == 0).reshape((-1,) + (1,) * (last.dim() - 1)), before, last)
-
-
-def _take(x: Tensor, step: Tensor) -> Tensor:
-    """Row b of step t of the result is row b of step `step[t, b]` of x."""
-    index = step.reshape(step.shape + (1,) * (x.dim() - 2)).expand(step.shape + x.shape[2:])
-    return x.gather(0, index)
+    lengths = lengths.reshape((-1,) + (1,) * (before.dim() - 1))
+    last = x.gather(0, (lengths - 1).clamp(min=0).expand(before.shape).unsqueeze(0)).squeeze(0)
+    return torch.where(lengths == 0, before, last)

@@ -37,32 +37,27 @@ class Recurrent(Layer):
             raise ArgumentError("expected at least one step, got T = 0.")
         if marks.emit is not None and self.cell.feedback_size is None:
             raise ArgumentError(f"{type(self.cell).__name__} is fed nothing of its output: drop `emit`.")
-        if marks.targets is not None:
-            self._check_targets(marks.targets, states, steps)
-        x, reset, targets = (self._in_order_of_steps(s, marks) for s in (x, marks.reset, marks.targets))
-        if marks.lengths is not None:
-            x, targets = (None if s is None else rows.fill_ended(s, marks.lengths) for s in (x, targets))
+        targets = marks.targets
+        if targets is not None:
+            self._check_targets(targets, states, steps)
         given = Sequences(
             steps=steps,
             batch=batch,
             x=x,
-            fed=None if targets is None else _shifted(targets, states[-1], reset),
+            fed=None if targets is None else self._fed(targets, states[-1], marks),
             live=marks.live,
-            reset=reset,
+            reset=marks.reset,
+            reverse=self.reverse,
         )
         if targets is None:
             y, states = unroll(self.cell, given, states, emit=marks.emit, generator=marks.generator)
         else:
             y, inner = unroll(self.cell, given, states[:-1], generator=marks.generator)
             states = (*inner, self._fed_last(targets, states[-1], marks))
-        return self._in_order_of_steps(y, marks), states[0] if len(states) == 1 else states
+        return y, states[0] if len(states) == 1 else states
 
     def extra_repr(self) -> str:
         return f"batch_first={self.batch_first}, reverse={self.reverse}"
-
-    def _in_order_of_steps(self, x: Any, marks: Marks) -> Any:
-        """x turned round where the steps run backwards."""
-        return rows.reverse_rows(x, marks.lengths) if self.reverse and x is not None else x
 
     def _states(self, state: Any, batch: int, x: Tensor | None) -> tuple[Tensor, ...]:
         """The initial states as a tuple, checked; those of a cell without parameters are like x."""
@@ -101,14 +96,19 @@ class Recurrent(Layer):
         if targets.shape != expected:
             raise ShapeError(f"expected targets [T, B, O] = {list(expected)}, got {list(targets.shape)}.")
 
+    def _fed(self, targets: Tensor, first: Tensor, marks: Marks) -> Tensor:
+        """What teacher forcing feeds at each step: the target of the step before, in the order of the steps."""
+        once, anew = first.unsqueeze(0), marks.reset
+        fed = torch.cat([targets[1:], once] if self.reverse else [once, targets[:-1]])
+        if self.reverse and marks.lengths is not None:
+            begun = rows.live_rows(marks.lengths - 1, targets.size(0))  # False at each row's own end, and after it
+            anew = ~begun if anew is None else anew | ~begun
+        if anew is None:
+            return fed
+        return torch.where(anew.reshape(anew.shape + (1,) * (fed.dim() - 2)), first, fed)
+
     def _fed_last(self, targets: Tensor, first: Tensor, marks: Marks) -> Tensor:
         """What would be fed at the step after the last."""
-        return targets[-1] if marks.lengths is None else rows.at_end(targets, marks.lengths, first)
-
-
-def _shifted(targets: Tensor, first: Tensor, reset: Tensor | None) -> Tensor:
-    """What teacher forcing feeds at each step: the target of the step before."""
-    fed = torch.cat([first.unsqueeze(0), targets[:-1]])
-    if reset is None:
-        return fed
-    return torch.where(reset.reshape(reset.shape + (1,) * (fed.dim() - 2)), first, fed)
+        if marks.lengths is None:
+            return targets[0 if self.reverse else -1]
+        return rows.at_end(targets, marks.lengths.clamp(max=1) if self.reverse else marks.lengths, first)

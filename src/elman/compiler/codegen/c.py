@@ -4,7 +4,7 @@ The text can be read: every line of a group says which line of the step it comes
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -18,6 +18,7 @@ from .layout import Layout
 from .places import Memory
 from .schedule import Schedule
 from .target import header
+from .whole import check_whole_numbers
 
 _DTYPES = {"float32", "float64", "bool", "int64", "int32"}  # narrower ones wrap around where a real number does not
 
@@ -41,7 +42,8 @@ class Kernel:
     Args:
         loop: what is left inside after hoisting.
         schedule: how it is cut up.
-        twice: names of results at every step that are written to two places.
+        twice: names of results at every step that are written to two places, one of them the caller's.
+        outer: names of sequences and results whose rows stand as the caller has them.
 
     Attributes:
         double: whether it computes in double precision.
@@ -50,14 +52,15 @@ class Kernel:
         TraceError: a dtype or a shape that no kernel takes.
     """
 
-    def __init__(self, loop: Loop, schedule: Schedule, twice: Sequence[str] = ()) -> None:
+    def __init__(self, loop: Loop, schedule: Schedule, twice: Sequence[str] = (), outer: Collection[str] = ()) -> None:
         self.loop, self.schedule = loop, schedule
         dtypes = {node.dtype for node in (*loop.nodes, *loop.sequences, *loop.invariants)}
         if dtypes - _DTYPES:
             raise TraceError(f"the C backend takes float32 and float64, not {', '.join(sorted(dtypes - _DTYPES))}")
+        check_whole_numbers(loop)
         self.double = bool(dtypes - {"float32", "bool"})
         self.lanes = schedule.machine.vector // (8 if self.double else 4)
-        self.layout = Layout(loop, twice)
+        self.layout = Layout(loop, twice, outer)
         self.groups = [
             GroupText(group, self.layout, schedule, f"group{number}", self.double)
             for number, group in enumerate(self.layout.groups)
@@ -150,7 +153,7 @@ class Kernel:
                 "",
                 "typedef struct {",
                 "  const long *order, *row;",
-                "  long at, plain, block;",
+                "  long at, plain, all, step, block;",
             ]
             + [*local, "} Rows;"]
         )
@@ -307,7 +310,8 @@ def _rounded_up(size: int) -> int:
 _FIELDS = {
     "steps": "long steps",
     "first": "long first  /* the first of these steps */",
-    "packed": "long packed  /* only live rows are there, step after step */",
+    "batch": "long batch",
+    "packed": "long packed  /* only live rows are there, step after step, but for what the caller has */",
     "order": "const long *order  /* where each row of a block stands in its step */",
     "row": "const long *row  /* which row of the batch it is */",
     "ends": "const long *ends  /* at which step each of them ends; null where all rows have all steps */",

@@ -375,7 +375,10 @@ def base(memory: Memory, row: str, lanes: int) -> str:
     if memory.kind == "invariant":
         by_row = f" + w->row[{row}] * c->{memory.name}_row" if BATCH in memory.shape else ""
         return f"c->{memory.name}{by_row}"
-    step = "p" if BATCH in memory.shape else "w->plain"
+    if memory.outer:
+        step = f"(w->all + w->row[{row}])" if BATCH in memory.shape else "w->step"
+    else:
+        step = "p" if BATCH in memory.shape else "w->plain"
     return f"c->{memory.name} + {step} * c->{memory.name}_row"
 
 

@@ -66,7 +66,9 @@ static void block(const Call *c, long number, char *scratch) {
 
 _STEP = """\
     w.at = c->at[t];
-    w.plain = c->packed ? w.at : t;
+    w.step = c->first + t;
+    w.all = w.step * c->batch;
+    w.plain = c->packed ? w.at : w.step;
   @levels@
   @fold at times@
   @turn@
@@ -142,7 +144,8 @@ static void shared(Call *c, long me, char *scratch) {
   share(c, &w, rows, me, ++phase, enter);
   for (long @times@) {
     w.at = c->at[t];
-    w.plain = t;
+    w.step = w.plain = c->first + t;
+    w.all = w.step * c->batch;
   @shares@
   @share fold at times@
   @turn@

@@ -9,7 +9,7 @@ A value has a level: it waits for what is read across units (products, reduction
 it is one level higher. One group holds all of a level and a shape.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -85,7 +85,8 @@ class Layout:
 
     Args:
         loop: the loop.
-        twice: names of results at every step that are written to two places.
+        twice: names of results at every step that are written to two places, one of them the caller's.
+        outer: names of sequences and results whose rows stand as the caller has them.
 
     Attributes:
         loop: the loop, slices first.
@@ -94,7 +95,8 @@ class Layout:
         rows: what products read, entry after entry along an axis: where it is, and from which level on.
     """
 
-    def __init__(self, loop: Loop, twice: Sequence[str] = ()) -> None:
+    def __init__(self, loop: Loop, twice: Sequence[str] = (), outer: Collection[str] = ()) -> None:
+        self.outer = frozenset(outer)
         self.loop = sink_slices(loop)
         self.nodes = self.loop.nodes
         self.results = (*dict.fromkeys(self.loop.each.values()), *(self.loop.each[name] for name in twice))
@@ -135,7 +137,8 @@ class Layout:
             self._hold(node, "invariant", f"w{number}")
 
     def _hold(self, node: Node, kind: str, name: str) -> None:
-        self.memories[node] = Memory(name, kind, node.shape, node.dtype == "bool")
+        outer = kind == "sequence" and str(node.value) in self.outer
+        self.memories[node] = Memory(name, kind, node.shape, node.dtype == "bool", outer)
         self.levels[node] = -1
 
     def _pieces(self) -> None:
@@ -255,8 +258,10 @@ class Layout:
         """What leaves the step, and what is wanted of it."""
         for number, carry in enumerate(self.loop.carries):
             self._write_root(carry.leaving, Memory(f"n{number}", "next", carry.entering.shape, _bool(carry.entering)))
+        outer, once = {self.loop.each[name] for name in self.outer & set(self.loop.each)}, set(self.loop.each.values())
         for number, node in enumerate(self.results):
-            self._write_root(node, Memory(f"o{number}", "result", node.shape, _bool(node)))
+            own = node in outer or number >= len(once)
+            self._write_root(node, Memory(f"o{number}", "result", node.shape, _bool(node), own))
         for number, node in enumerate(self.loop.total.values()):
             self._write_root(node.inputs[0], Memory(f"t{number}", "total", node.inputs[0].shape))
 

@@ -16,12 +16,14 @@ class Memory:
             every step), "total" (summed over rows and steps) or "scratch".
         shape: of one step.
         boolean: one byte an entry, 0 or 1.
+        outer: the rows stand as the caller has them, [T, B], also where those that have ended are left out elsewhere.
     """
 
     name: str
     kind: str
     shape: Shape
     boolean: bool = False
+    outer: bool = False
 
     @property
     def size(self) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from elman.axes import BATCH, numbers
 from .memory import apart
 from .program import Result, Tensors
 from .programs import Programs
-from .rows import Rows, pack, padded
+from .rows import Rows, fill_ended
 
 
 class Unrolled(torch.autograd.Function):
@@ -39,7 +40,7 @@ class Unrolled(torch.autograd.Function):
             names: of the sequences and invariants; the tensors after them are the states.
             steps: T.
             batch: B.
-            rows: how the rows stand in memory if they are packed; then T is the number of all live rows, and B 1.
+            rows: which rows are live at which step, where some end before T and no program may look at the rest.
             tensors: sequences, invariants, states.
         """
         given, states = split(names, tensors)
@@ -60,7 +61,7 @@ class Unrolled(torch.autograd.Function):
         inputs, kept = saved[:count], dict(zip(ctx.kept, saved[count:], strict=True))
         wanted = ctx.needs_input_grad[_FIRST:]
         with plain_precision(inputs[0].device.type):
-            if torch.is_grad_enabled() or any(map(_is_batched, cotangents)):
+            if torch.is_grad_enabled() or any(map(is_batched, cotangents)):
                 return (*_NONE, *_twice(ctx, inputs, cotangents, wanted))
             programs: Programs = ctx.programs
             gradients = gradient(
@@ -93,7 +94,7 @@ def plain_precision(device: str) -> Any:
     return torch.autocast(device, enabled=False)
 
 
-def _is_batched(g: Tensor | None) -> bool:
+def is_batched(g: Tensor | None) -> bool:
     """Whether torch's vmap asks for many gradients at once: then nothing may be written in place."""
     return g is not None and (_is_batchedtensor(g) or _is_legacy_batchedtensor(g))
 
@@ -115,28 +116,64 @@ def gradient(
     rows: Rows | None = None,
 ) -> list[Tensor | None]:
     """The cotangents of the states and of the inputs named in `wanted`, by the loop of the gradient."""
-    compiled = programs.compiled
     given, states = split(names, inputs)
+    values = {**given, **programs.firsts(states), **kept}
+    return collected(programs, names, *back(programs, values, states, cotangents, steps, batch, wanted, rows))
+
+
+def back(
+    programs: Programs,
+    values: Tensors,
+    states: tuple[Tensor, ...],
+    cotangents: Sequence[Tensor | None],
+    steps: int,
+    batch: int,
+    wanted: frozenset[str],
+    rows: Rows | None,
+) -> tuple[Tensors, tuple[Tensor, ...]]:
+    """The loop of the gradient over some steps.
+
+    Args:
+        programs: what runs.
+        values: what it reads, by name: inputs of these steps, and what was kept of them.
+        states: all states, for their shapes.
+        cotangents: of what these steps give out, and of the carried states that leave the last of them; None for 0.
+        steps: how many.
+        batch: B.
+        wanted: the inputs whose cotangents are wanted.
+        rows: which rows are live at which of these steps; None for all.
+
+    Returns:
+        The cotangents of the inputs by name, with a "d " before it, and of the carried states that enter.
+    """
+    compiled = programs.compiled
     if compiled.binding.reset:
-        firsts = programs.firsts(states)
-        given, wanted = {**given, **firsts}, wanted | set(firsts)
-    device, each = inputs[0].device, compiled.loop.each
-    values = given | kept
+        wanted |= {f"{state.value}[0]" for state in compiled.step.states}
+    each, device = compiled.loop.each, next(iter(values.values())).device if not states else states[0].device
+    coming = {}
     for (name, node), g in zip(each.items(), cotangents, strict=False):
         if g is None:
             size = (steps, *numbers(node.shape, steps, batch))
             g = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device)
-        values[f"d {name}"] = g
+        coming[f"d {name}"] = g
     entering = tuple(
         torch.zeros_like(states[number]) if g is None else g
         for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
     )
-    back, starts = programs.start(programs.backward(wanted), values, entering, steps, batch, device, rows)
-    found: list[Tensor | None] = [back.get(f"d {name}") for name in names]
+    return programs.start(programs.backward(wanted), {**values, **coming}, entering, steps, batch, device, rows)
+
+
+def collected(
+    programs: Programs, names: tuple[str, ...], found: Tensors, starts: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Cotangents in the order of the inputs: those named, then the states."""
+    compiled = programs.compiled
     by_state = dict(zip(compiled.carried, starts, strict=True))
-    for number, state in enumerate(compiled.step.states):
-        found.append(_sum(by_state.get(number), back.get(f"d {state.value}[0]")))
-    return found
+    states = [
+        _sum(by_state.get(number), found.get(f"d {state.value}[0]"))
+        for number, state in enumerate(compiled.step.states)
+    ]
+    return [*(found.get(f"d {name}") for name in names), *states]
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -163,17 +200,14 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
 
 
 def _differentiably(ctx: Any, given: Tensors, states: tuple[Tensor, ...]) -> Result:
-    """Run the loop so that autograd can follow; packed rows are padded for it, and packed again."""
+    """Run the loop so that autograd can follow."""
     programs: Programs = ctx.programs
     rows: Rows | None = ctx.rows
     if rows is None:
         return programs.run(programs.compiled.differentiable, given, states, ctx.steps, ctx.batch)
     step, compiled = programs.compiled.step, programs.compiled.with_live
-    sequences = {str(node.value): node for node in step.sequences}
-    full = {
-        name: padded(t, rows, BATCH in sequences[name].shape) if name in sequences else t for name, t in given.items()
-    }
-    full["live"] = rows.live()
-    live = Programs(compiled, programs.backend)
-    results, ends = live.run(compiled.differentiable, full, states, rows.steps, rows.batch)
-    return {name: pack(t, rows, by_row=True) for name, t in results.items()}, ends
+    live, read = rows.live(), {str(node.value): BATCH in node.shape for node in step.sequences}
+    filled = {name: fill_ended(t, live) if read.get(name) else t for name, t in given.items()}
+    return Programs(compiled, programs.backend).run(
+        compiled.differentiable, {**filled, "live": live}, states, ctx.steps, ctx.batch
+    )

@@ -117,6 +117,12 @@ class Compiled:
         return frozenset(str(node.value) for node in (*self.loop.sequences, *self.loop.invariants))
 
     @cached_property
+    def counts(self) -> bool:
+        """Whether whole numbers are given."""
+        given = (*self.loop.sequences, *self.loop.invariants, *self.step.states)
+        return any("int" in node.dtype for node in given)
+
+    @cached_property
     def programs(self) -> dict[Any, Any]:
         """What runs, by backend; kept for whoever runs it."""
         return {}

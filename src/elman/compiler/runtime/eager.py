@@ -86,7 +86,7 @@ def unroll_eagerly(
         What was given out [T, B, O], zero where a row had ended, and the states at each row's own end.
     """
     initial, outputs = states, []
-    for t in range(given.steps):
+    for t in reversed(range(given.steps)) if given.reverse else range(given.steps):
         entering = states
         if given.reset is not None:
             entering = tuple(choose(given.reset[t], i, s) for i, s in zip(initial, states, strict=True))
@@ -98,7 +98,7 @@ def unroll_eagerly(
             y = choose(given.live[t], y, torch.zeros_like(y))
         states = leaving
         outputs.append(y)
-    return torch.stack(outputs), states
+    return torch.stack(outputs[::-1] if given.reverse else outputs), states
 
 
 def choose(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:

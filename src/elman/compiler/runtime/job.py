@@ -1,17 +1,13 @@
 """A call, ready to run: which programs, on which tensors."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from torch import Tensor
-
-from elman.axes import BATCH
 from elman.compiler.sequences import Sequences
 
 from .compiled import Compiled
 from .program import Tensors
 from .programs import Backend, Programs
-from .rows import Rows, live_rows, pack, unpack
+from .rows import Rows, filled, live_rows
 from .tuned import tuned
 
 NO_ROWS = Backend(None, "there are no rows")
@@ -24,23 +20,12 @@ class Job:
     Attributes:
         programs: what runs.
         named: sequences and invariants by name.
-        steps: T; the number of live rows of all steps if they are packed.
-        batch: B; 1 if rows are packed.
-        rows: how rows stand in memory if they are packed.
+        rows: which rows are live at which step, where the programs leave out the rest.
     """
 
     programs: Programs
     named: Tensors
-    steps: int
-    batch: int
     rows: Rows | None = None
-
-    def padded(self, outputs: Any) -> tuple[Tensor, ...]:
-        """The results of every step as [T, B, ...], and what leaves the last step."""
-        if self.rows is None:
-            return tuple(outputs)
-        count = len(self.programs.compiled.loop.each)
-        return (*(unpack(each, self.rows) for each in outputs[:count]), *outputs[count:])
 
 
 def prepared(compiled: Compiled, backend: Backend, given: Sequences, named: Tensors, training: bool) -> Job:
@@ -57,10 +42,11 @@ def prepared(compiled: Compiled, backend: Backend, given: Sequences, named: Tens
         programs = programs_of(compiled.without_live, backend, wanted)
         if programs.native:
             assert given.live is not None
-            rows = live_rows(given.live)
-            assert rows.index is not None
-            return Job(programs, _packed(compiled, named, rows), len(rows.index), 1, rows)
-    return Job(programs_of(compiled, backend, wanted), named, given.steps, given.batch)
+            del named["live"]
+            return Job(programs, named, live_rows(given.live))
+    full = filled(given)
+    named |= {name: tensor for name, tensor in (("x", full.x), ("fed", full.fed)) if tensor is not None}
+    return Job(programs_of(compiled, backend, wanted), named)
 
 
 def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | None) -> Programs:
@@ -77,13 +63,3 @@ def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | N
             wanted |= {f"{state.value}[0]" for state in compiled.step.states}
         programs.backward(wanted)
     return programs
-
-
-def _packed(compiled: Compiled, named: Tensors, rows: Rows) -> Tensors:
-    """Sequences without the rows that have ended; parameters as they are."""
-    shapes = {str(node.value): node.shape for node in compiled.step.sequences}
-    return {
-        name: pack(tensor, rows, BATCH in shapes[name]) if name in shapes else tensor
-        for name, tensor in named.items()
-        if name != "live"
-    }

@@ -51,7 +51,7 @@ class Slot:
     def __init__(self, number: int, memory: Memory, node: Node, real: torch.dtype) -> None:
         self.number, self.node, self.name, self.real = number, node, str(node.value), real
         self.size, self.by_row = memory.size, BATCH in memory.shape
-        self.boolean = memory.boolean
+        self.boolean, self.outer = memory.boolean, memory.outer
         self.dtype = torch.uint8 if self.boolean else real
         self.axis = node.shape.index(BATCH) if BATCH in node.shape else 0
         self.features = tuple(int(size) for size in node.shape if size != BATCH)
@@ -88,7 +88,7 @@ class Slot:
 
     def place(self, rows: Rows) -> tuple[int, ...]:
         """The shape of a result at every step."""
-        lead = (rows.steps, rows.batch) if rows.index is None else (rows.total, 1)
+        lead = (rows.steps, rows.batch) if rows.index is None or self.outer else (rows.total, 1)
         return (*lead, *self.features)
 
     def strided(self, given: Tensor) -> tuple[Tensor, int]:
@@ -180,11 +180,11 @@ class Launcher:
         workers, shared = self.workers(rows)
         return (self._known if rows.index is None else self._form)(rows, workers, shared)
 
-    def sums(self, rows: Rows) -> dict[str, Tensor]:
+    def sums(self, form: Form) -> dict[str, Tensor]:
         """Memory for what is summed over steps and rows, by name: a sum for each block of rows."""
         if not self.totals:
             return {}
-        blocks = self.form(rows).fields[self.field["blocks"]]
+        blocks = form.fields[self.field["blocks"]]
         return {
             name: torch.zeros((blocks, *slot.features), dtype=slot.dtype, device=CPU)
             for name, slot in self.totals.items()
@@ -210,6 +210,7 @@ class Launcher:
             *frame.fields,
             ("scratch_size", scratch),
             ("at", rows.at.data_ptr()),
+            ("batch", rows.batch),
             ("workers", workers),
             ("shares", workers * shared),
         ):
@@ -242,6 +243,7 @@ class Call:
         launcher: the kernel.
         values: the invariants by name.
         rows: how the rows of the batch stand in memory.
+        form: of calls on these rows.
         results: the addresses of the memory for results, [T, B, ...] each.
         sums: the memory for sums over steps and rows, by name.
     """
@@ -251,10 +253,10 @@ class Call:
         launcher: Launcher,
         values: Mapping[str, Tensor],
         rows: Rows,
+        form: Form,
         results: Sequence[int],
         sums: Mapping[str, Tensor],
     ) -> None:
-        form = launcher.form(rows)
         self.launcher, self.rows, self.form = launcher, rows, form
         self.fields = fields = form.fields[:]
         room = torch.empty(form.room, dtype=torch.uint8, device=CPU)
@@ -302,8 +304,8 @@ class Call:
             tensor, stride = slot.strided(sequences[slot.name])
             alive.append(tensor)
             address = tensor.data_ptr()
-            if start or origins:
-                address -= self._skipped(slot, origins.get(slot.name, 0), start) * stride * slot.dtype.itemsize
+            if slot.name in origins:
+                address -= self._skipped(slot, origins[slot.name]) * stride * slot.dtype.itemsize
             fields[slot.number], fields[slot.number + 1] = address, stride
         for slot, state in zip(launcher.carries, states, strict=True):
             entering = slot.whole(state)
@@ -316,14 +318,9 @@ class Call:
         launcher.run(fields.buffer_info()[0])
         return tuple(slot.given(leaving) for slot, leaving in zip(launcher.carries, left, strict=True))
 
-    def _skipped(self, slot: Slot, origin: int, start: int) -> int:
-        """How many rows before its own first one a sequence is taken to begin.
-
-        The kernel counts rows from the very first step; what all rows share, unpacked, in steps of this run.
-        """
-        if slot.by_row or self.rows.index is not None:
-            return self.rows.position(origin) if origin else 0
-        return origin - start
+    def _skipped(self, slot: Slot, origin: int) -> int:
+        """How many rows before its own first one a sequence is taken to begin: the kernel counts from step 0."""
+        return self.rows.position(origin) if slot.by_row or self.rows.index is not None else origin
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """A hoisted loop whose inside runs as C; what stands before and after it runs on torch."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from .memory import CPU, LENT, block
 from .products import own_products
 from .program import Result, Tensors
 from .python import build, render
-from .rows import Rows, all_rows
+from .rows import Rows, all_rows, pack, packed, sequences, unpacked
 
 _CHUNK = 2**21  # bytes that the stage before makes at a time, so that they are read from a cache
 
@@ -57,7 +57,7 @@ class NativeProgram:
     Args:
         stages: what to run; with an inside.
         schedule: how the inside is cut up.
-        kept: results that only the gradient will read: see `kept`.
+        kept: names of what the loop hands to that of its gradient, of which these stages are one: see `kept`.
 
     Raises:
         TraceError: a dtype or a shape that no kernel takes.
@@ -67,14 +67,17 @@ class NativeProgram:
     def __init__(self, stages: Stages, schedule: Schedule, kept: Collection[str] = ()) -> None:
         assert stages.inside is not None
         self.stages = stages
-        out, inner = _passed(stages, lambda name: name not in kept), _passed(stages, lambda name: name in kept)
-        self._twice = {name: each for name, each in out.items() if each in inner.values()}
-        self.kernel = Kernel(stages.inside, schedule, tuple(self._twice.values()))
+        out, inner = _passed(stages, kept)
+        self.kernel = kernel_of(stages, schedule, kept)
         self.launcher = Launcher(self.kernel)
         self._place_of = _places(self.kernel)
-        own = {self._place_of[each] for name, each in out.items() if name not in self._twice}
+        twice = _twice(out, inner)
+        count = len(self.kernel.layout.results)
+        second = dict(zip(twice, range(count - len(twice), count), strict=True))
+        self._out = {name: second.get(each, self._place_of[each]) for name, each in out.items()}
+        own = set(self._out.values())
         self._shelved = {name: self._place_of[each] for name, each in inner.items() if self._place_of[each] not in own}
-        self._after = _without(stages.after, self._shelved)
+        self._after = _without(stages.after, {*self._shelved, *self._out})
         self.text = {
             "before": render("before", stages.before),
             "inside": self.kernel.text,
@@ -85,31 +88,45 @@ class NativeProgram:
         products = {name: own_products(schedule.machine, self.kernel.double, each) for name, each in lent.items()}
         self._run = {name: build(name, self.text[name], products[name]) for name in lent}
         self._inputs = [(str(node.value), node.shape[:1] == (TIME,)) for node in stages.before.inputs]
+        made = {*stages.before.outputs, *stages.inside.each, *kept}
+        self._given = sequences({str(n.value): n for n in (*stages.before.inputs, *self._after.inputs)}, made)
+        self._made = sequences(self._after.outputs, kept)
 
     def __call__(
         self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any, rows: Rows | None = None
     ) -> Result:
-        """Run all steps; see Program. With packed rows, T is the number of all rows of all steps, and B is 1.
+        """Run all steps; see Program. Where rows are packed, what stands before and after the loop sees B = 1 and as
+        many steps as there are rows in all.
 
         What only the gradient will read comes in blocks, see `kept`.
         """
         rows = all_rows(steps, batch) if rows is None else rows
         found, blocks, addresses = self._room(rows)
-        values, call, sums = dict(given), None, self.launcher.sums(rows)
+        form = self.launcher.form(rows)
+        values, call, sums = dict(given), None, self.launcher.sums(form)
+        around = values if rows.index is None else packed(given, self._given, rows)
         for start, stop in self._chunks(rows):
-            made = self._before(given, start, stop, rows, batch, device)
+            made = self._before(around, start, stop, rows, device)
             values.update(made)
-            call = Call(self.launcher, values, rows, addresses, sums) if call is None else call
+            around.update(made)
+            call = Call(self.launcher, values, rows, form, addresses, sums) if call is None else call
             states = call.run(values, dict.fromkeys(made, start) if start else {}, states, start, stop)
         found = {place: self.launcher.results[place].given(tensor, 1) for place, tensor in found.items()}
-        values |= {name: found[place] for name, place in self._read_results.items()}
-        values |= {name: self.launcher.totals[name].given(made.sum(0)) for name, made in sums.items()}
-        after = self._run["after"](steps, batch, device, *(values[name] for name in self._reads))
+        around |= {name: self.launcher.totals[name].given(made.sum(0)) for name, made in sums.items()}
+        around |= {name: self._inner(place, found[place], rows) for name, place in self._read_results.items()}
+        size = (steps, batch) if rows.index is None else (rows.total, 1)
+        after = self._run["after"](*size, device, *(around[name] for name in self._reads))
         results = dict(zip(self._after.outputs, after, strict=True))
-        for place, name in enumerate(self._twice, len(self.launcher.results) - len(self._twice)):
-            results[name] = found[place]
-        results.update(blocks)
+        if rows.index is not None:
+            results = unpacked(results, self._made, rows)
+        results |= {name: found[place] for name, place in self._out.items()}
+        results |= blocks
         return results, states
+
+    def _inner(self, place: int, result: Tensor, rows: Rows) -> Tensor:
+        """A result of the loop as the stage after reads it."""
+        padded = rows.index is not None and self.launcher.results[place].outer
+        return pack(result, rows, by_row=True) if padded else result
 
     def kept(self, results: Tensors, packed: bool) -> Tensors:
         """Results by name, those that came in blocks, too; `packed` if the rows were.
@@ -148,6 +165,8 @@ class NativeProgram:
             blocks[shelf.name] = made
         for place in self._alone:
             made = block(slots[place].place(rows), slots[place].dtype, CPU)
+            if rows.index is not None and slots[place].outer:
+                made.zero_()
             addresses[place], found[place] = made.data_ptr(), made
         return found, blocks, addresses
 
@@ -189,15 +208,15 @@ class NativeProgram:
         """The results of the loop that the stage after reads, each with its place."""
         return {name: self._place_of[name] for name in self._reads if name in self._place_of}
 
-    def _before(self, given: Tensors, start: int, stop: int, rows: Rows, batch: int, device: Any) -> Tensors:
+    def _before(self, given: Tensors, start: int, stop: int, rows: Rows, device: Any) -> Tensors:
         """What the stage before hands over, for some steps."""
         outputs = self.stages.before.outputs
         if not outputs:
             return {}
-        inputs = [given[name] for name, _ in self._inputs]
+        inputs, steps, batch = [given[name] for name, _ in self._inputs], rows.steps, rows.batch
         if rows.index is not None:
-            start, stop = rows.position(start), rows.position(stop)
-        if (start, stop) != (0, rows.total if rows.index is not None else rows.steps):
+            start, stop, steps, batch = rows.position(start), rows.position(stop), rows.total, 1
+        if (start, stop) != (0, steps):
             inputs = [
                 tensor.narrow(0, start, stop - start) if timed else tensor
                 for tensor, (_, timed) in zip(inputs, self._inputs, strict=True)
@@ -224,14 +243,20 @@ class NativeProgram:
         return max(1, _CHUNK // (row * self.launcher.real.itemsize))
 
 
-def _passed(stages: Stages, which: Callable[[str], bool]) -> dict[str, str]:
-    """Results that the stage after hands on as they are: by name, their names in the loop."""
+def _passed(stages: Stages, kept: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Results that the stage after hands on as they are, each with its name in the loop: those that the caller gets,
+    and those that are `kept`.
+    """
     assert stages.inside is not None
-    return {
-        name: str(node.value)
-        for name, node in stages.after.outputs.items()
-        if which(name) and node.op == "input" and str(node.value) in stages.inside.each
-    }
+    found = {name: str(node.value) for name, node in stages.after.outputs.items() if node.op == "input"}
+    found = {name: each for name, each in found.items() if each in stages.inside.each}
+    out = {name: each for name, each in found.items() if name not in kept}
+    return out, {name: each for name, each in found.items() if name in kept}
+
+
+def _twice(out: dict[str, str], inner: dict[str, str]) -> tuple[str, ...]:
+    """Results that both the caller gets and the gradient reads: each has its own copy."""
+    return tuple(dict.fromkeys(each for each in out.values() if each in inner.values()))
 
 
 def _places(kernel: Kernel) -> dict[str, int]:
@@ -250,6 +275,7 @@ def _without(graph: Graph, names: Collection[str]) -> Graph:
 def kernel_of(stages: Stages, schedule: Schedule, kept: Collection[str] = ()) -> Kernel:
     """The inside of a hoisted loop as C, as NativeProgram runs it: text alone, nothing is built."""
     assert stages.inside is not None
-    inner = _passed(stages, lambda name: name in kept).values()
-    out = _passed(stages, lambda name: name not in kept)
-    return Kernel(stages.inside, schedule, tuple(each for each in out.values() if each in inner))
+    out, inner = _passed(stages, kept)
+    twice = _twice(out, inner)
+    given = {str(node.value) for node in stages.inside.sequences} - {*stages.before.outputs, *kept}
+    return Kernel(stages.inside, schedule, twice, given | (set(out.values()) - set(twice)))

@@ -14,7 +14,7 @@ from elman.errors import SetupError, TraceError
 from .compiled import Compiled
 from .native import NativeProgram
 from .program import Program, Result, Tensors
-from .rows import Rows
+from .rows import Rows, packed, sequences, unpacked
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Programs:
     def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
         """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
         if wanted not in self._backward:
-            self._backward[wanted] = self._program(partial(self.compiled.gradient_hoisted, wanted))
+            hoisted = partial(self.compiled.gradient_hoisted, wanted)
+            self._backward[wanted] = self._program(hoisted, self.compiled.kept_names)
         return self._backward[wanted]
 
     def _program(self, hoisted: Callable[..., Stages], kept: Collection[str] = ()) -> Program | NativeProgram:
@@ -85,6 +86,11 @@ class Programs:
         return program.kept(results, packed) if isinstance(program, NativeProgram) else results
 
     @property
+    def keeps_packed(self) -> bool:
+        """Whether `forward_kept` keeps the rows that are live and no others, where it is told which those are."""
+        return isinstance(self.forward_kept, NativeProgram)
+
+    @property
     def native(self) -> bool:
         """Whether all that was made so far runs without torch's loop."""
         return self.backend.schedule is not None and not self.refused
@@ -101,14 +107,20 @@ class Programs:
         """Run a loop from states to states; states that are not carried are returned at each step, by name."""
         compiled = self.compiled
         device = states[0].device if states else next(iter(given.values())).device
-        if compiled.binding.reset:
-            given = {**given, **self.firsts(states)}
         return self.start(
-            program, given, tuple(states[number] for number in compiled.carried), steps, batch, device, rows
+            program,
+            {**given, **self.firsts(states)},
+            tuple(states[number] for number in compiled.carried),
+            steps,
+            batch,
+            device,
+            rows,
         )
 
     def firsts(self, states: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
-        """The states that a row gets where it starts anew, by the names of the graph."""
+        """The states that a row gets where it starts anew, by the names of the graph; none where no row does."""
+        if not self.compiled.binding.reset:
+            return {}
         return {f"{s.value}[0]": v for s, v in zip(self.compiled.step.states, states, strict=True)}
 
     @staticmethod
@@ -121,8 +133,14 @@ class Programs:
         device: Any,
         rows: Rows | None,
     ) -> Result:
-        """Call a program; only a kernel, or a program without a loop, takes packed rows."""
+        """Call a program; only a kernel, or a program without a loop, leaves out the rows that have ended."""
         if isinstance(program, NativeProgram):
             return program(given, carried, steps, batch, device, rows)
-        assert rows is None or program.stages.inside is None
-        return program(given, carried, steps, batch, device)
+        if rows is None:
+            return program(given, carried, steps, batch, device)
+        assert program.stages.inside is None
+        before, after = program.stages.before, program.stages.after
+        read = {str(node.value): node for node in (*before.inputs, *after.inputs)}
+        given = packed(given, sequences(read, before.outputs), rows)
+        results, states = program(given, carried, rows.total, 1, device)
+        return unpacked(results, sequences(after.outputs, ()), rows), states

@@ -3,16 +3,21 @@
     lengths 3, 1, 2      padded  [T, B]   a a a   b . .   c c .
                          packed  [N, 1]   a c b | a c | a            the longest row first
 
-Packed, an ended row costs nothing anywhere: not in the loop, and not in the products before and after it.
+Packed, an ended row costs nothing anywhere: not in the loop, and not in the products before and after it. A kernel
+reads and writes what the caller has padded, and everything else packed.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from elman.axes import BATCH, TIME
+from elman.compiler.graph import Node
+from elman.compiler.sequences import Sequences
 
 from .memory import CPU
 
@@ -71,6 +76,14 @@ class Rows:
             return step * self.batch
         return int(self.at[step]) if step < self.steps else self.total
 
+    def part(self, start: int, stop: int) -> "Rows":
+        """The same rows at some of the steps."""
+        if self.index is None or self.ends is None:
+            return all_rows(stop - start, self.batch)
+        first, last = self.position(start), self.position(stop)
+        index = self.index[first:last] - start * self.batch
+        return Rows(self.order, self.at[start:stop] - first, (self.ends - start).clamp(0, stop - start), index)
+
     def live(self) -> Tensor:
         """[T, B], True while a row lasts."""
         assert self.index is not None
@@ -124,53 +137,52 @@ def pack(sequence: Tensor, rows: Rows, by_row: bool) -> Tensor:
     assert rows.index is not None
     if not by_row:
         return sequence.index_select(0, rows.index // rows.batch)
-    packed: Tensor = _Pack.apply(sequence, rows)  # type: ignore[no-untyped-call]
-    return packed
+    return sequence.reshape(rows.steps * rows.batch, *sequence.shape[2:]).index_select(0, rows.index).unsqueeze(1)
 
 
-def unpack(packed: Tensor, rows: Rows) -> Tensor:
-    """[N, 1, ...] as [T, B, ...], zero where a row has ended."""
-    padded: Tensor = _Unpack.apply(packed, rows)  # type: ignore[no-untyped-call]
-    return padded
-
-
-def padded(packed: Tensor, rows: Rows, by_row: bool) -> Tensor:
-    """Packed rows as [T, B, ...] (or [T, ...]), each ended row repeating its last step: numbers that a step can take.
-
-    Rows without any step repeat the first row of all.
-    """
+def unpack(packed: Tensor, rows: Rows, by_row: bool) -> Tensor:
+    """[N, 1, ...] as [T, B, ...], zero where a row has ended, or [N, ...] as [T, ...]."""
     assert rows.index is not None
     if not by_row:
         return packed.index_select(0, rows.at.clamp(max=len(packed) - 1))
-    found = torch.zeros(rows.steps * rows.batch, dtype=torch.long, device=CPU)
-    found = found.index_copy_(0, rows.index, torch.arange(len(rows.index), device=CPU)).view(rows.steps, rows.batch)
-    last = (rows.live().sum(0) - 1).clamp(min=0)
-    steps = torch.minimum(torch.arange(rows.steps, device=CPU).unsqueeze(1), last)
-    flat = packed.squeeze(1).index_select(0, found.gather(0, steps).flatten())
-    return flat.view(rows.steps, rows.batch, *packed.shape[2:])
+    flat = packed.new_zeros(rows.steps * rows.batch, *packed.shape[2:])
+    return flat.index_copy_(0, rows.index, packed.squeeze(1)).view(rows.steps, rows.batch, *packed.shape[2:])
 
 
-class _Pack(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, sequence: Tensor, rows: Rows) -> Tensor:
-        ctx.rows = rows
-        assert rows.index is not None
-        flat = sequence.reshape(rows.steps * rows.batch, *sequence.shape[2:])  # torch's older vmap knows no flatten
-        return flat.index_select(0, rows.index).unsqueeze(1)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        return unpack(g, ctx.rows), None
+def sequences(nodes: Mapping[str, Node], without: Collection[str]) -> dict[str, bool]:
+    """What differs from step to step, by name: whether it differs from row to row, too."""
+    return {
+        name: BATCH in node.shape for name, node in nodes.items() if node.shape[:1] == (TIME,) and name not in without
+    }
 
 
-class _Unpack(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, packed: Tensor, rows: Rows) -> Tensor:
-        ctx.rows = rows
-        assert rows.index is not None
-        flat = packed.new_zeros(rows.steps * rows.batch, *packed.shape[2:])
-        return flat.index_copy_(0, rows.index, packed.squeeze(1)).view(rows.steps, rows.batch, *packed.shape[2:])
+def packed(tensors: Mapping[str, Tensor], by_row: Mapping[str, bool], rows: Rows) -> dict[str, Tensor]:
+    """Tensors by name, those that `by_row` names packed."""
+    return {**tensors, **{name: pack(tensors[name], rows, each) for name, each in by_row.items()}}
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
-        return pack(g, ctx.rows, by_row=True), None
+
+def unpacked(tensors: Mapping[str, Tensor], by_row: Mapping[str, bool], rows: Rows) -> dict[str, Tensor]:
+    """Tensors by name, those that `by_row` names padded."""
+    return {**tensors, **{name: unpack(tensors[name], rows, each) for name, each in by_row.items()}}
+
+
+def fill_ended(sequence: Tensor, live: Tensor) -> Tensor:
+    """[T, B, ...] in which each ended row repeats its last step, so that no padding (NaN, say) is ever read.
+
+    Zeros would do for most steps, but not for one that divides by x: 0 / 0 in an ended row would spoil the
+    gradient of the shared parameters. Rows without any step become zeros.
+    """
+    lengths, rest = live.sum(0), (1,) * (sequence.dim() - 2)
+    steps = torch.minimum(torch.arange(len(live), device=live.device).unsqueeze(1), (lengths - 1).clamp(min=0))
+    index = steps.reshape(*live.shape, *rest).expand(*live.shape, *sequence.shape[2:])
+    empty = (lengths == 0).reshape(1, -1, *rest)
+    return torch.where(empty, torch.zeros((), dtype=sequence.dtype, device=live.device), sequence.gather(0, index))
+
+
+def filled(given: Sequences) -> Sequences:
+    """The inputs of all steps as a loop over all rows may read them."""
+    live = given.live
+    if live is None:
+        return given
+    x, fed = (None if t is None else fill_ended(t, live) for t in (given.x, given.fed))
+    return replace(given, x=x, fed=fed)

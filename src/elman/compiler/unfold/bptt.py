@@ -1,4 +1,4 @@
-"""Loop -> the loop of its gradient, from t = T to 1: back-propagation through time by the chain rule.
+"""Loop -> the loop of its gradient, the other way round: back-propagation through time by the chain rule.
 
     before   sequences x[t], carry h, invariants θ -> y[t]
     after    sequences dy[t] and what the first loop kept, carry dh, invariants θ -> dx[t], and the sum of dθ

@@ -214,7 +214,11 @@ class _Cut:
         if node.op != "sum" or node.value != (0,) or node.inputs[0].shape[0] != BATCH:
             return False
         (summand,) = node.inputs
-        return OPS[summand.op].pointwise and summand in self.waiting and summand.dtype == node.dtype
+        return (
+            (OPS[summand.op].pointwise or summand.op == "concat")
+            and summand in self.waiting
+            and summand.dtype == node.dtype
+        )
 
     def _finished(self, root: Node, totals: Mapping[str, Node]) -> Node:
         """What the sums over t stand for, in the stage after."""

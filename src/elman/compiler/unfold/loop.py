@@ -1,4 +1,4 @@
-"""Graph -> loop: the same step at t = 1..T.
+"""Graph -> loop: the same step at t = 1..T, or T..1.
 
 before   one step: x, h, θ -> h', y
 after    a loop: sequences x[t], carries h, invariants θ -> y[t], the last h
@@ -19,11 +19,13 @@ class Binding:
         own_feedback: what is fed is the own output; else it is known beforehand, or nothing is fed.
         live: rows may end before T.
         reset: rows may start anew.
+        reverse: t runs from T to 1.
     """
 
     own_feedback: bool = False
     live: bool = False
     reset: bool = False
+    reverse: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,11 @@ def unfold(step: Step, binding: Binding) -> Loop:
             )
     used = topological([*(c.leaving for c in carries), *each.values()])
     return Loop(
-        tuple(s for s in sequences if s in used), tuple(carries), tuple(i for i in invariants if i in used), each
+        tuple(s for s in sequences if s in used),
+        tuple(carries),
+        tuple(i for i in invariants if i in used),
+        each,
+        reverse=binding.reverse,
     )
 
 
