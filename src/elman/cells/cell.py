@@ -20,6 +20,7 @@ class Cell(nn.Module):
             Empty where nothing is carried from step to step but what the network gave out.
         feedback_size: size of what the network is fed of its own output one step before, or None
             where nothing is fed back. The step then reads `step(self, x, fed, *states)`.
+        references: keys of the papers in cells/references.bib, or whole BibTeX entries; `elman.cite` prints them.
 
     A cell holds its step, its parameters and its source, and nothing about speed.
 
@@ -30,6 +31,7 @@ class Cell(nn.Module):
 
     state_size: Sequence[int | tuple[int, ...]] = ()
     feedback_size: int | tuple[int, ...] | None = None
+    references: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
