@@ -55,7 +55,7 @@ from .cells import (
     UnICORNN,
     cite,
 )
-from .compiler import Checkpointed, Schedule, Truncated, using
+from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
 from .layers import Bidirectional, Layer, Recurrent, Stack
 from .version import __version__
 
