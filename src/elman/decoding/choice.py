@@ -1,0 +1,72 @@
+"""Choices: from logits [B, V] to one token for each row [B]."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from . import filters
+from .checks import check_logits
+
+Choice = Callable[[Tensor], Tensor]
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The likeliest token of each row [B].
+
+    Args:
+        logits: [B, V].
+
+    Raises:
+        NumericsError: NaN in the logits, or nothing may come.
+    """
+    check_logits(logits)
+    return logits.argmax(-1)
+
+
+def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """A token for each row [B], drawn from the softmax of its logits.
+
+    The draw is made on the device of the generator: one of the CPU chooses the same on every device. It is made in
+    the order of likelihood, so it does not depend on how the tokens are numbered.
+
+    Args:
+        logits: [B, V].
+        generator: source of the random numbers.
+
+    Raises:
+        NumericsError: NaN in the logits, or nothing may come.
+    """
+    check_logits(logits)
+    ordered, tokens = logits.to(generator.device).double().sort(dim=-1, descending=True, stable=True)
+    place = torch.multinomial(ordered.softmax(-1), 1, generator=generator)
+    return tokens.gather(-1, place).squeeze(-1).to(logits.device)
+
+
+def sampling(
+    generator: torch.Generator, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Choice:
+    """A choice that draws: temperature first, then the k likeliest, then the nucleus among these.
+
+    Args:
+        generator: source of the random numbers.
+        temperature: above 1 bolder, below 1 safer.
+        top_k: only the k likeliest tokens.
+        top_p: only the fewest likeliest tokens whose probabilities sum up to p or more.
+
+    Raises:
+        ArgumentError: a temperature, top_k or top_p that means nothing, here or, for top_k > V, at the first choice.
+    """
+    filters.check_temperature(temperature)
+    if top_k is not None:
+        filters.check_top_k(top_k)
+    if top_p is not None:
+        filters.check_top_p(top_p)
+
+    def choose(logits: Tensor) -> Tensor:
+        left = filters.temperature(logits.to(generator.device).double(), temperature)
+        left = left if top_k is None else filters.top_k(left, top_k)
+        left = left if top_p is None else filters.top_p(left, top_p)
+        return draw(left, generator).to(logits.device)
+
+    return choose
