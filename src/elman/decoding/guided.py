@@ -74,6 +74,8 @@ class Guided(nn.Module):
             What is given out [T, B, O], and the state at each row's own end; its last entry is what would be fed next.
         """
         steps, batch = self._check(x, targets)
+        if x is None and state is None:  # nothing else may tell how many rows there are
+            state = (*self.layer.cell.initial_state(batch), self.layer.cell.start(batch))
         given = {"state": state, "lengths": lengths, "reset": reset}
         if isinstance(policy, TeacherForcing):
             return self.layer(x, **given, targets=targets)
@@ -180,7 +182,7 @@ class _Mixed(Cell):
 
     def _parts(self, x: Tensor, fed: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         """The cell's own input, the target, and whose turn it is [B]."""
-        begin = x.size(1) - fed[0].numel() - 1
+        begin = x.size(1) - fed.shape[1:].numel() - 1
         target = x[:, begin:-1].reshape(fed.shape)
         own = None if self.input_shape is None else x[:, :begin].reshape(-1, *self.input_shape)
         return own, target, x[:, -1] > 0.5
