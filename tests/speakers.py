@@ -1,7 +1,9 @@
 """Small models of the next token that the tests of decoding share: every kind of layer, and tables."""
 
+import itertools
 import math
 
+import pytest
 import torch
 from torch import nn
 
@@ -23,6 +25,12 @@ LAYERS = {
     "nn.GRU": lambda: elman_nn.GRU(E, H, 2, batch_first=True),
     "nn.RNN": lambda: elman_nn.RNN(E, H),
 }
+
+
+def cases(*axes, quick):
+    """All combinations, for `parametrize`; those that are not `quick(*case)` are marked slow."""
+    slow = pytest.mark.slow
+    return [case if quick(*case) else pytest.param(*case, marks=slow) for case in itertools.product(*axes)]
 
 
 def speaker(name, seed=0, scale=3.0):
