@@ -138,6 +138,15 @@ def test_logits_of_ended_rows_are_nobodys_business():
     assert made.tokens.tolist() == [[1, 0, 0], [0, 0, 0]]
 
 
+def test_scores_of_half_precision_are_not_halves():
+    model = speaker("gru").to(torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = generate(model, FIRST, max_length=5, choice=drawn(top_k=3, top_p=0.9))
+        likely = generate(model, FIRST, max_length=5)
+    assert made.log_probabilities.dtype == likely.scores.dtype == torch.float32
+    assert made.scores.isfinite().all()
+
+
 Pair = namedtuple("Pair", "a b")
 
 

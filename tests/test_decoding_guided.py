@@ -12,7 +12,7 @@ import elman
 from compiled import compiled_only, flat
 from elman.compiler import StepByStepWarning
 from elman.decoding import FreeFor, FreeRunning, Guided, PerSequence, PerToken, TeacherForcing, greedy, sampling
-from elman.errors import ArgumentError, ShapeError
+from elman.errors import ArgumentError, DtypeError, ShapeError
 from speakers import cases
 from tolerances import assert_close
 
@@ -267,6 +267,7 @@ LAYER, X, TARGETS = make("jordan")
 SILLY = {
     "targets": ({"targets": TARGETS[..., :1]}, ShapeError, r"targets \[T, B, 2\], got \[6, 4, 1\]"),
     "steps": ({"targets": TARGETS[:2]}, ShapeError, r"targets \[T, B\] = \[6, 4\] as x, got \[2, 4\]"),
+    "dtype": ({"targets": TARGETS.float()}, DtypeError, "dtype of x, torch.float64, got torch.float32"),
     "packed": ({"x": nn.utils.rnn.pack_padded_sequence(X, torch.tensor([6, 5, 4, 4]))}, ArgumentError, "unpack it"),
     "lengths": ({"lengths": LENGTHS[:2]}, ShapeError, r"lengths \[B\] = \[4\], got \[2\]"),
     "state": ({"state": numbers(B, 7)}, ShapeError, r"what is fed first|state 0: expected \[4, 2\], got \[4, 7\]"),

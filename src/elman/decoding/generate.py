@@ -155,5 +155,6 @@ def _move(
     if chosen.is_floating_point() or chosen.dtype == torch.bool:
         raise ArgumentError(f"expected tokens of an integer dtype from the choice, got {chosen.dtype}.")
     chosen = chosen.to(tokens)
-    chances = logits.log_softmax(-1).gather(1, chosen.unsqueeze(1)).squeeze(1)
+    wide = torch.promote_types(logits.dtype, torch.float32)  # halves, under autocast, would leave three digits
+    chances = logits.log_softmax(-1, dtype=wide).gather(1, chosen.unsqueeze(1)).squeeze(1)
     return Move(chosen, chances, states)

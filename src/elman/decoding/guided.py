@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from elman.cells import Cell
 from elman.compiler import Plan, planning
-from elman.errors import ArgumentError, ShapeError
+from elman.errors import ArgumentError, DtypeError, ShapeError
 from elman.layers import Recurrent
 
 from .choice import Choice
@@ -108,6 +108,8 @@ class Guided(nn.Module):
             raise ShapeError(f"expected targets [{axes}, {', '.join(map(str, sizes))}], got {list(targets.shape)}.")
         if x is not None and x.shape[:2] != targets.shape[:2]:
             raise ShapeError(f"expected targets [{axes}] = {list(x.shape[:2])} as x, got {list(targets.shape[:2])}.")
+        if x is not None and {x.dtype, targets.dtype} == {torch.float32, torch.float64}:
+            raise DtypeError(f"expected targets of the dtype of x, {x.dtype}, got {targets.dtype}: use targets.to(x).")
         first, second = targets.shape[:2]
         return (second, first) if self.layer.batch_first else (first, second)
 
