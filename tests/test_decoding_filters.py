@@ -114,6 +114,14 @@ def test_sampling_is_temperature_then_k_then_p():
     assert drawn(top_k=2, top_p=0.7) == {1}  # 0.73 of the two that are left
 
 
+@given(st.integers(1, 9), st.integers(1, 20), st.floats(0.1, 10), st.integers(0, 99))
+def test_sampling_is_a_draw_from_what_the_filters_leave(k, twentieths, tau, seed):
+    logits, p = torch.randn(5, 9, generator=torch.Generator().manual_seed(seed)).round(decimals=1), twentieths / 20
+    got = sampling(torch.Generator().manual_seed(seed), temperature=tau, top_k=k, top_p=p)(logits)
+    left = top_p(top_k(temperature(logits.double(), tau), k), p)
+    assert torch.equal(got, draw(left, torch.Generator().manual_seed(seed)))
+
+
 def test_a_draw_does_not_depend_on_the_numbers_of_the_tokens_and_leaves_torchs_generator_alone():
     logits, order = torch.randn(50, 9, generator=torch.Generator().manual_seed(1)), torch.randperm(9)
     before = torch.get_rng_state()

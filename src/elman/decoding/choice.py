@@ -38,9 +38,7 @@ def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
         NumericsError: NaN in the logits, or nothing may come.
     """
     check_logits(logits)
-    ordered, tokens = logits.to(generator.device).double().sort(dim=-1, descending=True, stable=True)
-    place = torch.multinomial(ordered.softmax(-1), 1, generator=generator)
-    return tokens.gather(-1, place).squeeze(-1).to(logits.device)
+    return _draw(*filters.ranked(logits.to(generator.device)), generator).to(logits.device)
 
 
 def sampling(
@@ -64,9 +62,20 @@ def sampling(
         filters.check_top_p(top_p)
 
     def choose(logits: Tensor) -> Tensor:
-        left = filters.temperature(logits.to(generator.device).double(), temperature)
-        left = left if top_k is None else filters.top_k(left, top_k)
-        left = left if top_p is None else filters.top_p(left, top_p)
-        return draw(left, generator).to(logits.device)
+        if top_k is not None:
+            filters.check_top_k(top_k, logits.size(-1))
+        sharpened = filters.temperature(logits.to(generator.device).double(), temperature)
+        ordered, tokens = filters.ranked(sharpened)  # once: a filter of sorted logits keeps the first ones
+        if top_k is not None:
+            ordered = ordered.masked_fill(~filters.first_k(ordered, top_k), filters.OUT)
+        if top_p is not None:
+            ordered = ordered.masked_fill(~filters.nucleus(ordered, top_p), filters.OUT)
+        return _draw(ordered, tokens, generator).to(logits.device)
 
     return choose
+
+
+def _draw(ordered: Tensor, tokens: Tensor, generator: torch.Generator) -> Tensor:
+    """One of the tokens of each row [B], whose logits stand in order [B, V]."""
+    place = torch.multinomial(ordered.softmax(-1), 1, generator=generator)
+    return tokens.gather(-1, place).squeeze(-1)

@@ -48,8 +48,8 @@ def top_k(logits: Tensor, k: int) -> Tensor:
     """
     check_top_k(k, logits.size(-1) if logits.dim() else 0)
     check_logits(logits)
-    order = logits.argsort(dim=-1, descending=True, stable=True)
-    return _only(logits, order, torch.arange(logits.size(-1), device=logits.device) < k)
+    ordered, order = ranked(logits)
+    return _only(logits, order, first_k(ordered, k))
 
 
 def top_p(logits: Tensor, p: float) -> Tensor:
@@ -68,11 +68,8 @@ def top_p(logits: Tensor, p: float) -> Tensor:
     """
     check_top_p(p)
     check_logits(logits)
-    if p == 1:  # the sum may round to 1 before the last token
-        return logits
-    ordered, order = logits.double().sort(dim=-1, descending=True, stable=True)
-    chances = ordered.softmax(-1)
-    return _only(logits, order, chances.cumsum(-1) - chances < p)
+    ordered, order = ranked(logits)
+    return _only(logits, order, nucleus(ordered, p))
 
 
 def without(logits: Tensor, *tokens: int) -> Tensor:
@@ -89,6 +86,25 @@ def without(logits: Tensor, *tokens: int) -> Tensor:
         if not 0 <= token < logits.size(-1):
             raise ArgumentError(f"expected tokens 0 to V - 1 = {logits.size(-1) - 1} to leave out, got {token}.")
     return logits.index_fill(-1, torch.tensor(tokens, dtype=torch.int64, device=logits.device), OUT)
+
+
+def ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits from the largest to the smallest, in double, and their tokens; of equal ones the smaller token first."""
+    ordered, tokens = logits.double().sort(dim=-1, descending=True, stable=True)
+    return ordered, tokens
+
+
+def first_k(ordered: Tensor, k: int) -> Tensor:
+    """True for the first k of logits in order."""
+    return (torch.arange(ordered.size(-1), device=ordered.device) < k).expand(ordered.shape)
+
+
+def nucleus(ordered: Tensor, p: float) -> Tensor:
+    """True for the fewest first of logits in order whose probabilities sum up to p or more."""
+    if p == 1:  # the sum may round to 1 before the last token
+        return torch.ones_like(ordered, dtype=torch.bool)
+    chances = ordered.softmax(-1)
+    return chances.cumsum(-1) - chances < p
 
 
 def check_temperature(tau: float) -> None:
@@ -113,5 +129,5 @@ def check_top_p(p: float) -> None:
 
 def _only(logits: Tensor, order: Tensor, kept: Tensor) -> Tensor:
     """The logits of the kept places of an order, minus infinity elsewhere."""
-    out = torch.ones_like(logits, dtype=torch.bool).scatter(-1, order, ~kept.expand(order.shape))
+    out = torch.ones_like(logits, dtype=torch.bool).scatter(-1, order, ~kept)
     return logits.masked_fill(out, OUT)
