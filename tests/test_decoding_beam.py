@@ -1,9 +1,12 @@
 """Beam search: exact where it is wide enough, greedy where it is one wide."""
 
+import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import elman
 from elman.decoding import beam_search, generate, length_penalty
@@ -163,6 +166,38 @@ def test_ways_that_cannot_be_gone_are_not_looked_at():
         return torch.where((tokens == 0).unsqueeze(1) & (states["seen"] > 1), nothing(logits), logits), states
 
     assert beam_search(step, torch.tensor([0]), width=6, max_length=4, eos=1).tokens.tolist() == [[[3, 1]]]
+
+
+ROWS = st.lists(st.integers(0, 3), min_size=3, max_size=3).filter(any)
+
+
+@given(st.lists(ROWS, min_size=3, max_size=3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.data())
+def test_any_beam_over_any_table(counts, width, longest, least, data):
+    least, alpha = min(least, longest), data.draw(st.sampled_from([0.0, 0.6, 2.0]))
+    chances = [[count / sum(row) for count in row] for row in counts]
+    options = {"max_length": longest, "min_length": least, "eos": 1, "pad": PAD, "alpha": alpha}
+
+    def score(tokens):
+        way = [chances[a][b] for a, b in itertools.pairwise([0, *tokens])]
+        return math.log(math.prod(way)) / length_penalty(len(tokens), alpha) if all(way) else -math.inf
+
+    ended, cut = every_sequence(longest, vocabulary=3)
+    groups = [sorted((score(each) for each in group if len(each) >= least), reverse=True) for group in (ended, cut)]
+    best = [each for group in groups for each in group if each > -math.inf]
+    for beams in (width, 40):
+        found = beam_search(table(chances), torch.tensor([0, 2]), width=beams, n_best=width, **options)
+        there = found.scores[0].isfinite()
+        tokens = [t[:n].tolist() for t, n in zip(found.tokens[0], found.lengths[0], strict=True)]
+        for each, got, done in zip(tokens, found.scores[0], found.finished[0], strict=True):
+            assert (not each and not got.isfinite()) or float(got) == pytest.approx(score(each), abs=1e-12)
+            assert bool(done) == (each[-1:] == [1])
+            assert 1 not in each[:-1]
+            assert not each or least <= len(each) <= longest
+            assert done or len(each) in (0, longest)
+        assert len({tuple(each) for each in tokens if each}) == int(there.sum())
+        order = list(zip(found.finished[0].tolist(), found.scores[0].tolist(), strict=True))
+        assert order == sorted(order, reverse=True)
+    assert found.scores[0][there].tolist() == pytest.approx(best[:width], abs=1e-12)
 
 
 SILLY = {

@@ -168,19 +168,42 @@ def test_a_choice_is_fed_as_one_hot_and_no_gradient_goes_through_it(name, policy
 
 def test_the_kernels_agree_and_the_plan_tells():
     layer, x, targets = make("jordan")
-    guided, policy = Guided(layer), FreeFor(1)
-    expected = guided(x, targets=targets, policy=policy)
-    with elman.using(backend="c"):
-        got = guided(x, targets=targets, policy=policy)
-        plan = guided.plan(x, targets=targets, policy=policy)
-        taught = guided.plan(x, targets=targets, policy=TeacherForcing())
-    assert_same(layer, got, (expected[0], flat(expected[1])))
-    assert (plan.backend, taught.backend) == ("c", "c")
-    assert str(taught).count("inside: nothing") == 2
+    guided = Guided(layer)
+    for policy in ("sequence", "token", "free for"):
+        expected = guided(x, targets=targets, policy=POLICIES[policy]())
+        with elman.using(backend="c"):
+            got = guided(x, targets=targets, policy=POLICIES[policy]())
+            plan = guided.plan(x, targets=targets, policy=POLICIES[policy]())
+        assert_same(layer, got, (expected[0], flat(expected[1])))
+        assert plan.backend == "c"
+    plan = guided.plan(x, targets=targets, policy=TeacherForcing())
+    assert str(plan).count("inside: nothing") == 2
     with pytest.warns(StepByStepWarning, match="emit"):
-        plan = Guided(layer, sampling(torch.Generator())).plan(x, targets=targets, policy=policy)
+        plan = Guided(layer, sampling(torch.Generator())).plan(x, targets=targets, policy=FreeFor(1))
     assert [each.backend for each in plan.layers] == ["step by step", "reference"]
     assert "inside: nothing" in str(plan)
+
+
+class Moody(elman.Jordan):
+    """Does in training what it does not do otherwise, itself and through a module."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.drop = nn.Dropout(1.0)
+
+    def output(self, h):
+        return self.drop(self.V(h)) + (1.0 if self.training else 2.0)
+
+
+def test_it_follows_train_and_eval():
+    torch.manual_seed(0)
+    guided = Guided(elman.Recurrent(Moody(INPUT, HIDDEN, OUT)).double())
+    options = {"targets": numbers(T, B, OUT), "policy": FreeFor(1)}
+    trained = guided(numbers(T, B, INPUT), **options)[0]
+    assert torch.equal(trained, torch.ones_like(trained))
+    plain = guided.eval()(numbers(T, B, INPUT), **options)[0]
+    assert plain.std() > 0
+    assert torch.equal(guided.train()(numbers(T, B, INPUT), **options)[0], trained)
 
 
 def test_it_goes_on_from_its_state():
