@@ -8,7 +8,7 @@ from torch import nn
 
 import elman
 from elman import nn as elman_nn
-from elman.decoding import NextToken, generate, greedy, sampling, stream
+from elman.decoding import NextToken, beam_search, generate, greedy, sampling, stream
 from elman.decoding.states import choose_rows, map_states, take_rows
 from elman.errors import ArgumentError, DtypeError, NumericsError, ShapeError
 from speakers import EOS, LAYERS, PAD, E, H, V, log_probability, nothing, speaker, table
@@ -171,6 +171,20 @@ def test_a_step_may_keep_its_rows_on_another_axis():
         ShapeError, match=r"states \[4, ...\] with B = 4 rows on axis 0, got \[2, 4, 4\]: give `batch_a"
     ):
         generate(lambda tokens, states: model(tokens, states), FIRST, max_length=4)
+
+
+def test_a_state_may_grow():
+    ends = table([[0.1, 0.8, 0.1], [0, 1, 0], [0.1, 0.2, 0.7]])
+
+    def step(tokens, states):
+        logits, _ = ends(tokens, None)
+        return logits, (tokens.unsqueeze(1) if states is None else torch.cat([states[0], tokens.unsqueeze(1)], 1),)
+
+    made = generate(step, torch.tensor([0, 2]), max_length=5, min_length=3, eos=1, keep_states=True)
+    assert made.lengths.tolist() == [3, 5]
+    assert made.states[0].tolist() == [[0, 0, 0, 1, 1], [2] * 5]
+    found = beam_search(step, torch.tensor([0, 2]), width=3, max_length=3, min_length=3, eos=1, n_best=2)
+    assert found.tokens[:, 0].tolist() == [[2, 2, 1], [2, 2, 1]]
 
 
 @pytest.mark.parametrize(

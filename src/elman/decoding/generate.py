@@ -40,7 +40,7 @@ class Generated:
         lengths: tokens of each row [B], its EOS counted.
         finished: [B] bool, True where a row ended by EOS, False where max_length ended it.
         log_probabilities: of each token under the model [B, L], before any filter; 0 after the end of a row.
-        states: at each row's own end; its last token has not been fed.
+        states: at each row's own end; its last token has not been fed. A state that grows from step to step goes on.
         trail: the states from which each token was chosen, one entry for each of L steps, or None.
     """
 

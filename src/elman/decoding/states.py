@@ -47,9 +47,11 @@ def take_rows(states: Any, rows: Tensor, axis: int) -> Any:
 
 
 def choose_rows(rows: Tensor, yes: Any, no: Any, axis: int) -> Any:
-    """The states `yes` in the marked rows [B], `no` in the others."""
+    """The states `yes` in the marked rows [B], `no` in the others; all of `no` where a state has grown since `yes`."""
 
     def choose(one: Tensor, other: Tensor) -> Tensor:
+        if one.shape != other.shape:
+            return other
         shape = [1] * one.dim()
         shape[axis] = -1
         return torch.where(rows.to(one.device).reshape(shape), one, other)
