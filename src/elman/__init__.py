@@ -2,7 +2,7 @@
 
 from . import errors, nn
 from .cells import GRU, LSTM, Cell, Elman, GRUResetAfter, Jordan
-from .compiler import Schedule, using
+from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
 from .layers import Bidirectional, Layer, Recurrent, Stack
 from .version import __version__
 
@@ -11,13 +11,16 @@ __all__ = [
     "LSTM",
     "Bidirectional",
     "Cell",
+    "Checkpointed",
     "Elman",
     "GRUResetAfter",
     "Jordan",
     "Layer",
+    "PerStep",
     "Recurrent",
     "Schedule",
     "Stack",
+    "Truncated",
     "__version__",
     "errors",
     "nn",

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from elman.axes import BATCH, numbers
 
 from .memory import apart
-from .program import Result, Tensors
+from .native import NativeProgram
+from .program import Program, Result, Tensors
 from .programs import Programs
 from .rows import Rows, fill_ended
 
@@ -60,7 +62,7 @@ class Unrolled(torch.autograd.Function):
         inputs, kept = saved[:count], dict(zip(ctx.kept, saved[count:], strict=True))
         wanted = ctx.needs_input_grad[_FIRST:]
         with plain_precision(inputs[0].device.type):
-            if torch.is_grad_enabled() or any(map(_is_batched, cotangents)):
+            if torch.is_grad_enabled() or any(map(is_batched, cotangents)):
                 return (*_NONE, *_twice(ctx, inputs, cotangents, wanted))
             programs: Programs = ctx.programs
             gradients = gradient(
@@ -93,7 +95,7 @@ def plain_precision(device: str) -> Any:
     return torch.autocast(device, enabled=False)
 
 
-def _is_batched(g: Tensor | None) -> bool:
+def is_batched(g: Tensor | None) -> bool:
     """Whether torch's vmap asks for many gradients at once: then nothing may be written in place."""
     return g is not None and (_is_batchedtensor(g) or _is_legacy_batchedtensor(g))
 
@@ -115,28 +117,63 @@ def gradient(
     rows: Rows | None = None,
 ) -> list[Tensor | None]:
     """The cotangents of the states and of the inputs named in `wanted`, by the loop of the gradient."""
-    compiled = programs.compiled
     given, states = split(names, inputs)
-    if compiled.binding.reset:
-        firsts = programs.firsts(states)
-        given, wanted = {**given, **firsts}, wanted | set(firsts)
-    device, each = inputs[0].device, compiled.loop.each
-    values = given | kept
+    values = {**given, **programs.firsts(states), **kept}
+    program = programs.backward(wanted)
+    return collected(programs, names, *back(programs, program, values, states, cotangents, steps, batch, rows))
+
+
+def back(
+    programs: Programs,
+    program: Program | NativeProgram,
+    values: Tensors,
+    states: tuple[Tensor, ...],
+    cotangents: Sequence[Tensor | None],
+    steps: int,
+    batch: int,
+    rows: Rows | None,
+) -> tuple[Tensors, tuple[Tensor, ...]]:
+    """The loop of the gradient over some steps.
+
+    Args:
+        programs: of the layer.
+        program: that of the gradient which runs.
+        values: what it reads, by name: inputs of these steps, and what was kept of them.
+        states: all states, for their shapes.
+        cotangents: of what these steps give out, and of the carried states that leave the last of them; None for 0.
+        steps: how many.
+        batch: B.
+        rows: which rows are live at which of these steps; None for all.
+
+    Returns:
+        The cotangents of the inputs by name, with a "d " before it, and of the carried states that enter.
+    """
+    compiled = programs.compiled
+    each, device = compiled.loop.each, next(iter(values.values())).device if not states else states[0].device
+    coming = {}
     for (name, node), g in zip(each.items(), cotangents, strict=False):
         if g is None:
             size = (steps, *numbers(node.shape, steps, batch))
             g = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device)
-        values[f"d {name}"] = g
+        coming[f"d {name}"] = g
     entering = tuple(
         torch.zeros_like(states[number]) if g is None else g
         for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
     )
-    back, starts = programs.start(programs.backward(wanted), values, entering, steps, batch, device, rows)
-    found: list[Tensor | None] = [back.get(f"d {name}") for name in names]
+    return programs.start(program, {**values, **coming}, entering, steps, batch, device, rows)
+
+
+def collected(
+    programs: Programs, names: tuple[str, ...], found: Tensors, starts: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Cotangents in the order of the inputs: those named, then the states."""
+    compiled = programs.compiled
     by_state = dict(zip(compiled.carried, starts, strict=True))
-    for number, state in enumerate(compiled.step.states):
-        found.append(_sum(by_state.get(number), back.get(f"d {state.value}[0]")))
-    return found
+    states = [
+        _sum(by_state.get(number), found.get(f"d {state.value}[0]"))
+        for number, state in enumerate(compiled.step.states)
+    ]
+    return [*(found.get(f"d {name}") for name in names), *states]
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

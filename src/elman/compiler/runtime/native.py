@@ -102,13 +102,14 @@ class NativeProgram:
         """
         rows = all_rows(steps, batch) if rows is None else rows
         found, blocks, addresses = self._room(rows)
-        values, call, sums = dict(given), None, self.launcher.sums(rows)
+        form = self.launcher.form(rows)
+        values, call, sums = dict(given), None, self.launcher.sums(form)
         around = values if rows.index is None else packed(given, self._given, rows)
         for start, stop in self._chunks(rows):
             made = self._before(around, start, stop, rows, device)
             values.update(made)
             around.update(made)
-            call = Call(self.launcher, values, rows, addresses, sums) if call is None else call
+            call = Call(self.launcher, values, rows, form, addresses, sums) if call is None else call
             states = call.run(values, dict.fromkeys(made, start) if start else {}, states, start, stop)
         found = {place: self.launcher.results[place].given(tensor, 1) for place, tensor in found.items()}
         around |= {name: self.launcher.totals[name].given(made.sum(0)) for name, made in sums.items()}
