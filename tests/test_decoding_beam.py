@@ -101,6 +101,16 @@ def test_the_length_penalty_of_wu_et_al():
     assert long == [2, 1]
 
 
+def test_what_goes_on_may_still_win_by_its_length():
+    chain = [[0.0] * 6 for _ in range(6)]
+    chain[0][1:3] = 0.6, 0.4  # ending at once is likelier; the other way is long and sure
+    for number in range(1, 6):
+        chain[number][{1: 1, 5: 1}.get(number, number + 1)] = 1.0
+    for alpha, best in ((0.0, [1]), (2.0, [2, 3, 4, 5, 1])):
+        found = beam_search(table(chain), torch.tensor([0]), width=2, max_length=9, eos=1, alpha=alpha)
+        assert found.tokens[0, 0].tolist() == best
+
+
 def test_a_wider_beam_scores_no_worse_here_and_rows_do_not_meet():
     model = speaker("lstm", seed=5, scale=2.0)
     options = {"max_length": 8, "eos": EOS, "pad": PAD, "width": 4, "n_best": 3}

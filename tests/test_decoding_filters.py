@@ -83,6 +83,13 @@ def test_temperatures_near_the_ends_of_the_numbers():
     assert temperature(torch.tensor([1e38, -1e38]), 1e-3).softmax(-1).tolist() == [1, 0]
 
 
+def test_filters_at_their_borders():
+    assert kept(top_p(torch.zeros(4), 0.5)) == {0, 1}  # which are just enough
+    assert kept(top_p(torch.tensor([0.0, 0.0, -60.0]), 1.0)) == {0, 1, 2}  # the sum of two rounds to 1
+    many = torch.zeros(1000)
+    assert kept(top_k(many, 300)) == kept(top_p(many, 0.3)) == set(range(300))
+
+
 def test_without():
     logits = torch.tensor([[1.0, 3.0, 2.0]])
     assert without(logits, 1).tolist() == [[1.0, -INF, 2.0]]

@@ -189,6 +189,20 @@ def test_the_state_goes_on_from_window_to_window():
     assert torch.equal(fed[1:, ~free], TARGETS[1:-1, ~free])
 
 
+def test_a_row_that_has_ended_is_fed_its_first_token_and_its_logits_are_nobodys_business():
+    def step(tokens, states):
+        logits = torch.eye(V).roll(1, 1)[tokens]
+        states = torch.zeros(len(tokens), 1) if states is None else states + 1
+        return torch.where((states > 1) & (torch.arange(len(tokens)) == 1).unsqueeze(1), math.nan, logits), states
+
+    fed = fed_tokens(step, FIRST, TARGETS, FreeRunning(), lengths=torch.tensor([7, 3, 1, 0]))
+    counted = [
+        [(int(number) + t) % V if t < n else int(number) for t in range(T)]
+        for number, n in zip(FIRST[:2], (7, 3), strict=True)
+    ]
+    assert fed.T.tolist() == [*counted, [3] * T, [4] * T]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_only_free_rows_run_by_themselves_and_the_gradient_is_one_call(policy):
     model, rows = speaker("gru"), []

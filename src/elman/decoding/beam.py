@@ -105,7 +105,7 @@ def beam_search(
             chances[..., eos] = -math.inf
         ended, going, origin = _grow(going, chances, eos)
         done = _best(done.padded(pad), ended.scored(alpha), n_best)
-        going = going.without(done.scores[:, -1] >= _reach(going, t + 1, max_length, alpha))
+        going = going.without(done.scores[:, -1] >= _reach(going, max_length, alpha))
         if not going.totals.isfinite().any():
             break
         tokens = going.tokens[..., -1].flatten()
@@ -199,10 +199,9 @@ def _continued(going: _Beams, chances: Tensor, totals: Tensor, at: Tensor) -> _B
     )
 
 
-def _reach(going: _Beams, length: int, max_length: int, alpha: float) -> Tensor:
+def _reach(going: _Beams, max_length: int, alpha: float) -> Tensor:
     """The best score that what goes on in each row [B] may still come to: log-probabilities only fall."""
-    best = going.totals.amax(1) / length_penalty(max_length, alpha)
-    return best if length < max_length else torch.full_like(best, math.inf)
+    return going.totals.amax(1) / length_penalty(max_length, alpha)
 
 
 def _best(one: _Beams, other: _Beams, count: int) -> _Beams:
@@ -219,9 +218,8 @@ def _filled_up(done: _Beams, going: _Beams, count: int, pad: int) -> Hypotheses:
     rest = going.take(order)
     both = _Beams(*(torch.cat([getattr(done, f.name), getattr(rest, f.name)], 1) for f in fields(done)))
     there = torch.cat([finished, torch.zeros_like(finished)], 1)
-    # Finished first (2), then unfinished (1), then places without any (0); each group is in order already.
-    rank = there.int() + both.scores.isfinite().int()
-    places = rank.argsort(dim=1, descending=True, stable=True)[:, :count]
+    # Each group is in order already: finished, then unfinished; places without any go last.
+    places = both.scores.isfinite().int().argsort(dim=1, descending=True, stable=True)[:, :count]
     both, there = both.take(places), there.gather(1, places)
     lengths = both.lengths.masked_fill(~both.scores.isfinite(), 0)
     longest = max(1, int(lengths.max()))
