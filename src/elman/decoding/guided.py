@@ -85,7 +85,7 @@ class Guided(nn.Module):
         if self.choice is not None:
             with torch.no_grad():
                 fed, _ = self._step_by_step(x, given, targets, forced)
-            return self.layer(x, **given, targets=fed)
+            return self.layer(x, **given, targets=fed_next(self._time_first(forced), targets, fed))
         if x is not None and not x.is_floating_point():  # which turn it is cannot go in beside it
             _, result = self._step_by_step(x, given, targets, forced)
             return result

@@ -24,9 +24,9 @@ def fed_next(forced: Tensor, target: Tensor, own: Tensor) -> Tensor:
     """What is fed at the next step.
 
     Args:
-        forced: a row of a policy's mask [B].
-        target: of this step [B, ...].
-        own: what the network gave out at this step, or a choice from it [B, ...].
+        forced: a policy's mask at this step [B], or at all of them [T, B].
+        target: of this step [B, ...], or of all of them [T, B, ...].
+        own: what the network gave out there, or a choice from it, of the same shape.
     """
     return torch.where(forced.reshape(forced.shape + (1,) * (target.dim() - forced.dim())), target, own)
 
