@@ -9,8 +9,9 @@ from torch.nn import functional as F
 import elman
 from c_kernels import SCHEDULE, build_all, in_c, kernels_of
 from compiled import DTYPE, Written, assert_same, outcome, random_tensor, step_by_step
+from elman.compiler import StepByStepWarning
 from elman.compiler.runtime.backend import using
-from elman.errors import TraceError
+from elman.errors import ArgumentError, TraceError
 
 T, B = 5, 3
 LENGTHS, RESET = torch.tensor([2, 5, 0]), torch.arange(T * B).reshape(T, B) % 4 == 1
@@ -320,6 +321,38 @@ def test_numbers_that_wrap_around_are_left_to_torch():
     layer = elman.Recurrent(numbered(torch.uint8, lambda s, x, h, n: (tanh(x + 0.01 * n * h), n + 100))())
     with using(backend="c"), pytest.raises(TraceError, match="uint8"):
         layer(random_tensor(T, B, 4))
+
+
+GROWING = {
+    "powers": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), 3 * n + 1),
+    "a generator of random numbers": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n * 6364136223846793005 + 1),
+    "the sum of two states": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n + n),
+    "far apart": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n + 10**12),
+    "summed": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n + n.sum(-1, keepdim=True)),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_whole_numbers_that_grow_too_fast_are_left_to_torch(name):
+    layer, x = elman.Recurrent(numbered(torch.int64, GROWING[name])()), random_tensor(T, B, 4)
+    start = (torch.zeros(B, 4, dtype=DTYPE), torch.full((B, 4), 12345, dtype=torch.int64))
+    with using(backend="c"), pytest.raises(TraceError, match="whole numbers"):
+        layer(x, start)
+    with pytest.warns(StepByStepWarning, match="whole numbers"):
+        got = layer(x, start)[1][1]
+    with step_by_step():
+        assert torch.equal(got, layer(x, start)[1][1])
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.int64, 2**31), (torch.int32, 2**15)])
+def test_whole_numbers_that_are_given_too_large_are_left_to_torch(dtype, most):
+    layer, x = elman.Recurrent(numbered(dtype, lambda s, x, h, n: (tanh(x + h), n + 1))()), random_tensor(T, B, 4)
+    for first, backend in ((most - 1, "c"), (-most, "reference")):
+        start = (torch.zeros(B, 4, dtype=DTYPE), torch.full((B, 4), first, dtype=dtype))
+        assert layer.plan(x, start).backend == backend
+        assert torch.equal(layer(x, start)[1][1], start[1] + T)
+    with using(backend="c"), pytest.raises(ArgumentError, match="beyond"):
+        layer(x, start)
 
 
 def test_steps_in_two_precisions():

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 import elman
 from elman import nn as elman_nn
+from every_cell import OTHERS
 from tolerances import assert_close, rounding
 
 T, B, INPUT, HIDDEN = 6, 3, 3, 4
@@ -53,13 +54,16 @@ CELLS = {
     "nn.RNNCell": lambda: elman_nn.RNNCell(INPUT, HIDDEN, nonlinearity="relu"),
     "nn.GRUCell": lambda: elman_nn.GRUCell(INPUT, HIDDEN, bias=False),
     "nn.LSTMCell": lambda: elman_nn.LSTMCell(INPUT, HIDDEN),
+    **{name: lambda make=make: make(INPUT, HIDDEN) for name, make in OTHERS.items()},
 }
 AHEAD = {name: lambda make=make, **k: elman.Recurrent(make(), **k) for name, make in CELLS.items()}
 AHEAD["stack"] = lambda **k: elman.Stack(
     elman.Recurrent(elman.LSTM(INPUT, 5)), elman.Recurrent(elman.GRU(5, HIDDEN)), **k
 )
 BACK = {
-    f"{name} back": lambda make=make, **k: elman.Recurrent(make(), reverse=True, **k) for name, make in CELLS.items()
+    f"{name} back": lambda make=make, **k: elman.Recurrent(make(), reverse=True, **k)
+    for name, make in CELLS.items()
+    if name not in OTHERS
 }
 BOTH = {
     "both": lambda **k: elman.Bidirectional(

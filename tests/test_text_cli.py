@@ -99,7 +99,10 @@ def test_bad_input_is_one_message_and_exit_code_2(elman_text, book, monkeypatch,
     assert set(book.parent.rglob("*")) == before
 
 
-@pytest.mark.parametrize("words", [["--temperature", "0"], ["--top-k", "0"], ["--top-p", "1.5"], ["--length", "-1"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--temperature", "0"], ["--top-k", "0"], ["--top-k", "1000"], ["--top-p", "1.5"], ["--length", "-1"]],
+)
 def test_silly_choices_are_refused(elman_text, book, tmp_path, words):
     TextModel(hidden_size=4, layers=1).prepare(RHYME).save(tmp_path / "m.elman")
     code, said, wrong = elman_text("sample", tmp_path / "m.elman", *words)

@@ -14,7 +14,6 @@ import elman
 from elman.data import UNKNOWN
 from elman.errors import ArgumentError, DataError, NumericsError
 from elman.tasks import TextModel
-from elman.tasks.sampling import choose
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
 SMALL = {
@@ -187,19 +186,12 @@ def test_silly_choices_are_refused_before_anything_is_written(rhymer, option, va
         rhymer[0].sample("a", -1)
 
 
-def test_choices():
-    logits = torch.tensor([1.0, 3.0, 2.0, -math.inf])
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(**options):
-        return {choose(logits, generator, **options) for _ in range(200)}
-
-    assert drawn() == {0, 1, 2}
-    assert drawn(temperature=1e-3) == drawn(top_k=1) == drawn(top_p=0.1) == {1}
-    assert drawn(top_k=2) == drawn(top_p=0.7) == {1, 2}
-    assert drawn(top_k=100, top_p=1.0) == {0, 1, 2}
-    often = sum(choose(logits, generator) == 1 for _ in range(2000)) / 2000
-    assert often == pytest.approx(float(logits.softmax(0)[1]), abs=0.04)
+def test_more_symbols_than_there_are_cannot_be_chosen_among(rhymer):
+    model, _ = rhymer
+    known = len(model.symbols) - 1
+    assert model.sample("one", 20, top_k=known, seed=1) == model.sample("one", 20, seed=1)
+    with pytest.raises(ArgumentError, match=f"top_k <= {known}, .* got {known + 1}"):
+        model.stream("one", 5, top_k=known + 1)
 
 
 def test_a_text_must_be_long_enough():

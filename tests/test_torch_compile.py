@@ -128,3 +128,10 @@ def test_the_operator_checks_itself(reverse):
 def test_a_copy_is_compiled_as_itself():
     layer = elman.Recurrent(elman.Elman(3, 5))
     assert copy.deepcopy(layer).cell.handle != layer.cell.handle
+
+
+def test_another_gradient_is_refused():
+    layer = elman.Recurrent(elman.Elman(3, 5))
+    compiled = torch.compile(layer, backend="aot_eager")
+    with elman.using(gradient=elman.Truncated(2, 4)), pytest.raises(elman.errors.ArgumentError, match="full gradient"):
+        compiled(torch.randn(6, 2, 3))

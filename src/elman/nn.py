@@ -54,6 +54,7 @@ class RNNCell(torch.nn.RNNCell, _TorchCell):  # type: ignore[misc]
     """torch.nn.RNNCell, which is also an elman cell; its step is that of `elman.Elman`."""
 
     step = cells.Elman.step  # type: ignore[assignment]
+    references = cells.Elman.references
 
     @property
     def activation(self) -> Callable[[Tensor], Tensor]:
@@ -67,12 +68,14 @@ class GRUCell(torch.nn.GRUCell, _TorchCell):  # type: ignore[misc]
     """torch.nn.GRUCell, which is also an elman cell; its step is that of `elman.GRUResetAfter`."""
 
     step = cells.GRUResetAfter.step  # type: ignore[assignment]
+    references = cells.GRUResetAfter.references
 
 
 class LSTMCell(torch.nn.LSTMCell, _TorchCell):  # type: ignore[misc]
     """torch.nn.LSTMCell, which is also an elman cell; its step is that of `elman.LSTM`."""
 
     step = cells.LSTM.step  # type: ignore[assignment]
+    references = cells.LSTM.references
 
     @property
     def state_size(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -258,13 +261,19 @@ class _Unrolled(torch.nn.RNNBase):
 class RNN(_Unrolled, torch.nn.RNN):  # type: ignore[misc]
     """torch.nn.RNN, run by elman; see there for the arguments, and `forward` for `lengths` and `reset`."""
 
+    references = cells.Elman.references
+
 
 class GRU(_Unrolled, torch.nn.GRU):  # type: ignore[misc]
     """torch.nn.GRU, run by elman; see there for the arguments, and `forward` for `lengths` and `reset`."""
 
+    references = cells.GRUResetAfter.references
+
 
 class LSTM(_Unrolled, torch.nn.LSTM):  # type: ignore[misc]
     """torch.nn.LSTM, run by elman; see there for the arguments, and `forward` for `lengths` and `reset`."""
+
+    references = cells.LSTM.references
 
     def _state_sizes(self, input: Tensor, batch_sizes: Tensor | None) -> list[tuple[int, ...]]:
         return [

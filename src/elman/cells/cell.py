@@ -22,6 +22,7 @@ class Cell(nn.Module):
             given by its caller nor returned: for example a mask that is the same at all steps.
         feedback_size: size of what the network is fed of its own output one step before, or None
             where nothing is fed back. The step then reads `step(self, x, fed, *states)`.
+        references: keys of the papers in cells/references.bib, or whole BibTeX entries; `elman.cite` prints them.
 
     A cell holds its step, its parameters and its source, and nothing about speed.
 
@@ -33,6 +34,7 @@ class Cell(nn.Module):
     state_size: Sequence[int | tuple[int, ...]] = ()
     held: int = 0
     feedback_size: int | tuple[int, ...] | None = None
+    references: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .cell import Cell
+from .checks import check_sizes
 
 
 class Elman(Cell):
@@ -23,6 +24,8 @@ class Elman(Cell):
     Departs: φ is tanh by default; Elman's units were logistic.
     """
 
+    references = ("elman1990finding",)
+
     def __init__(
         self,
         input_size: int,
@@ -31,6 +34,7 @@ class Elman(Cell):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size)
         self.state_size = (hidden_size,)
         self.activation = activation
         self.U = nn.Linear(input_size, hidden_size, bias=bias)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .cell import Cell
+from .checks import check_sizes
 
 
 class GRU(Cell):
@@ -24,8 +25,11 @@ class GRU(Cell):
     Departs: with biases, as in common use.
     """
 
+    references = ("cho2014learning",)
+
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size)
         self.state_size = (hidden_size,)
         self.U = nn.Linear(input_size, 3 * hidden_size, bias=bias)
         self.W = nn.Linear(hidden_size, 2 * hidden_size, bias=False)

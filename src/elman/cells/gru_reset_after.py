@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .cell import Cell
+from .checks import check_sizes
 
 
 class GRUResetAfter(Cell):
@@ -19,13 +20,16 @@ class GRUResetAfter(Cell):
         hidden_size: H, the number of units.
         bias: whether b and d are there.
 
-    Source: K. Cho et al., Learning Phrase Representations, first version, arXiv 1406.1078v1, 2014;
-        NVIDIA cuDNN, cudnnRNNMode_t, CUDNN_GRU.
+    Source: K. Cho et al., Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
+        Translation, 2014, in the first version, arXiv 1406.1078v1; NVIDIA cuDNN, cudnnRNNMode_t, CUDNN_GRU.
     Departs: d exists for all three gates, as in torch; for r and z it only adds to b.
     """
 
+    references = ("cho2014learning",)
+
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size)
         self.state_size = (hidden_size,)
         self.U = nn.Linear(input_size, 3 * hidden_size, bias=bias)
         self.W = nn.Linear(hidden_size, 3 * hidden_size, bias=bias)

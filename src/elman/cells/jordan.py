@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .cell import Cell
+from .checks import check_sizes
 
 
 class Jordan(Cell):
@@ -29,6 +30,8 @@ class Jordan(Cell):
     Departs: Jordan's plan units also feed back to themselves; here only the output is fed back.
     """
 
+    references = ("jordan1986serial", "goodfellow2016deep")
+
     def __init__(
         self,
         input_size: int,
@@ -38,6 +41,7 @@ class Jordan(Cell):
         output_activation: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
         self.feedback_size = output_size
         self.activation = activation
         self.output_activation = output_activation

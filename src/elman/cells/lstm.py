@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .cell import Cell
+from .checks import check_sizes
 
 
 class LSTM(Cell):
@@ -26,8 +27,11 @@ class LSTM(Cell):
     Departs: no peepholes, one cell per block; gates stacked in the order i, f, g, o, as in torch.
     """
 
+    references = ("gers2000learning", "hochreiter1997lstm")
+
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size)
         self.state_size = (hidden_size, hidden_size)
         self.U = nn.Linear(input_size, 4 * hidden_size, bias=bias)
         self.W = nn.Linear(hidden_size, 4 * hidden_size, bias=False)

@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import doctor, show, text, tune
+from . import cells, doctor, show, text, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -20,6 +20,12 @@ Train a language model on text, have it write, measure it:
     elman text fit book.txt --out book.elman
     elman text sample book.elman --prompt "Once upon" --length 400
     elman text score book.elman other.txt
+
+Look for a cell, and at its paper:
+
+\b
+    elman cells
+    elman cells lem
 
 Look at what becomes of a step, stage by stage:
 
@@ -62,6 +68,7 @@ def _options(
     """Options that stand before any command."""
 
 
+app.command("cells")(cells.cells)
 app.command("doctor")(doctor.doctor)
 app.add_typer(text.app, name="text")
 app.command("show")(show.show)

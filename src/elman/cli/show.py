@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from elman.cells import find_cell
 from elman.compiler import STAGES as NAMES
 from elman.errors import ArgumentError, DataError
 
@@ -65,17 +66,8 @@ def show(
 
 def _find(cell: str) -> type:
     """The class of a cell, by its name or by its file."""
-    from elman import cells
-
     file, colon, name = cell.rpartition(":")
-    if colon:
-        return _pick(name, _load(Path(file)), file)
-    known = {n.lower().replace("_", ""): getattr(cells, n) for n in cells.__all__ if n != "Cell"}
-    found = known.get(cell.lower().replace("_", "").replace("-", ""))
-    if found is None:
-        names = ", ".join(sorted(known))
-        raise ArgumentError(f"expected one of the cells {names}, or FILE.py:CLASS, got {cell!r}.")
-    return found
+    return _pick(name, _load(Path(file)), file) if colon else find_cell(cell)
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -116,6 +108,11 @@ def make_cell(cell: str, input_size: int, hidden_size: int, output_size: int) ->
     return kind(**{p.name: sizes[p.name] for p in wanted if p.name in sizes})
 
 
+def takes_no_input(cell: Any) -> bool:
+    """Whether the step says that its x is always None."""
+    return next(iter(inspect.signature(cell.step).parameters.values())).annotation in (None, "None")
+
+
 def _plan(cell: Any, input_size: int, lengths: bool, reset: bool, targets: bool) -> Any:
     """What a layer of this cell runs, on two steps and two rows."""
     import torch
@@ -124,6 +121,7 @@ def _plan(cell: Any, input_size: int, lengths: bool, reset: bool, targets: bool)
 
     if targets and cell.feedback_size is None:
         raise ArgumentError(f"{type(cell).__name__} is fed nothing of its output: drop --targets.")
+    input_size = 0 if takes_no_input(cell) else input_size
     fed = cell.feedback_size if isinstance(cell.feedback_size, tuple) else (cell.feedback_size,)
     plan = Recurrent(cell).plan(
         torch.zeros(2, 2, input_size) if input_size else None,

@@ -51,6 +51,7 @@ Have a trained model write.
     elman text sample model.elman --prompt "The " --length 400
     elman text sample model.elman --temperature 0.5 --seed 1      safer, and the same text each time
     elman text sample model.elman --top-p 0.9                     nothing that is very unlikely
+    elman text sample model.elman --top-k 5                       one of the five likeliest symbols, always
 
 On a terminal the text appears as it is written, after the prompt in colour; elsewhere it is plain text.
 """

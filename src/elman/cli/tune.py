@@ -11,7 +11,7 @@ from rich.table import Table
 from elman.compiler import NOISE, Schedule, Tuning, forget_schedules, host, schedules_file, tune, using
 from elman.errors import ArgumentError
 
-from .show import make_cell
+from .show import make_cell, takes_no_input
 
 
 def tune_cell(
@@ -45,7 +45,8 @@ def tune_cell(
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        found = _tuned(make_cell(cell, input_size, hidden_size, output_size), input_size, batch, steps, rounds)
+        made = make_cell(cell, input_size, hidden_size, output_size)
+        found = _tuned(made, 0 if takes_no_input(made) else input_size, batch, steps, rounds)
     finally:
         torch.set_num_threads(before)
     Console().print(_table(found))

@@ -8,6 +8,7 @@ from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
 from .runtime.store import BuildWarning, cache_folder, refusal
 from .runtime.tuned import forget_schedules, schedules_file
+from .runtime.ways import Checkpointed, PerStep, Truncated
 from .search import NOISE, Tuning, tune
 from .sequences import Sequences
 
@@ -16,12 +17,15 @@ __all__ = [
     "NO_COMPILER",
     "STAGES",
     "BuildWarning",
+    "Checkpointed",
     "Compiler",
     "LayerPlan",
+    "PerStep",
     "Plan",
     "Schedule",
     "Sequences",
     "StepByStepWarning",
+    "Truncated",
     "Tuning",
     "cache_folder",
     "find_compiler",

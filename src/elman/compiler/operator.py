@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from elman.axes import numbers
-from elman.errors import TraceError
+from elman.errors import ArgumentError, TraceError
 
 from .cache import cell_of, compile_step, parameters_of
-from .runtime.autograd import gradient
-from .runtime.backend import choose
+from .runtime.backend import choose, way
 from .runtime.compiled import Compiled
 from .runtime.eager import States
+from .runtime.gradient import Span, gradient
 from .runtime.job import NO_ROWS, programs_of
 from .runtime.program import Tensors
 from .runtime.programs import Programs
@@ -64,6 +64,8 @@ def _unroll(
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
 ) -> list[Tensor]:
+    if train and way() is not None:
+        raise ArgumentError(f"under torch.compile a layer has its full gradient: take the one by {way()} outside.")
     compiled, named = _prepared(handle, steps, batch, reverse, (x, fed, live, reset), states, parameters)
     programs = _programs(compiled, named, states, batch, frozenset(named) if train else None)
     program = programs.forward_kept if train else programs.forward
@@ -167,7 +169,7 @@ def _backward(
         )
     back = dict(zip(compiled.kept_names, kept, strict=True))
     programs = _programs(compiled, named, states, batch, frozenset(named))
-    found = gradient(programs, tuple(named), inputs, back, tuple(cotangents), steps, batch, frozenset(named))
+    found = gradient(Span(programs, tuple(named), steps, batch), inputs, back, tuple(cotangents), frozenset(named))
     by_name = dict(zip(named, found, strict=False))
     own = {name: str(node.value) for name, node in compiled.traced.parameters.items()}
     wanted = [

@@ -24,12 +24,14 @@ from .cache import compile_step, known_of, parameters_of
 from .operator import unroll_as_operator
 from .plan import note
 from .runtime.autograd import Unrolled, plain_precision
-from .runtime.backend import choose
+from .runtime.backend import choose, in_range, way
 from .runtime.compiled import Compiled
 from .runtime.eager import States, unroll_eagerly
+from .runtime.gradient import Span
 from .runtime.job import prepared
 from .runtime.memory import apart
 from .runtime.rows import filled
+from .runtime.ways import PerStep
 from .sequences import Sequences
 
 Emit = Callable[[Tensor], Tensor]
@@ -99,13 +101,16 @@ def run(
     named = compiled.named(given, parameters, states, generator)
     tensors = (*named.values(), *states)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    job = prepared(compiled, choose(tensors), given, named, training)
+    backend = in_range(choose(tensors), tensors) if compiled.counts else choose(tensors)
+    chosen = way()
+    job = prepared(compiled, backend, given, named, training, isinstance(chosen, PerStep))
     if job.programs.refused:
         _warn_once(cell, "on torch instead of kernels of its own", job.programs.refused)
-    note(cell, job.programs)
+    note(cell, job.programs, "" if chosen is None else f"gradient by {chosen}")
     tensors = (*job.named.values(), *states)
     if training:
-        outputs = Unrolled.apply(job.programs, tuple(job.named), given.steps, given.batch, job.rows, *tensors)  # type: ignore[no-untyped-call]
+        span = Span(job.programs, tuple(job.named), given.steps, given.batch, job.rows)
+        outputs = Unrolled.apply(span, chosen, *tensors)  # type: ignore[no-untyped-call]
     else:
         results, ends = job.programs.run(job.programs.forward, job.named, states, given.steps, given.batch, job.rows)
         outputs = apart((*(results[name] for name in compiled.loop.each), *ends), tensors)
@@ -183,6 +188,11 @@ def _step_by_step(
     cell: Any, given: Sequences, states: States, emit: Emit | None, parameters: Mapping[str, Tensor] | None
 ) -> tuple[Tensor, States]:
     """The Python loop, under other parameters if there are some."""
+    if torch.is_grad_enabled() and way() is not None:
+        raise ArgumentError(
+            f"expected a step that can be read as a graph for a gradient by {way()}, and {type(cell).__name__} runs "
+            "step by step: `layer.plan(x)` without it says why."
+        )
     given = filled(given)
     if parameters is None:
         return unroll_eagerly(cell, given, states, emit)

@@ -201,7 +201,7 @@ def note(cell: object, programs: Programs | None, reason: str = "") -> None:
         notes.append(LayerPlan(type(cell).__name__, "step by step", reason, None))
     else:
         backend = "c" if programs.native else "reference"
-        reason = programs.refused or programs.backend.reason
+        reason = "; ".join(filter(None, (programs.refused or programs.backend.reason, reason)))
         notes.append(LayerPlan(type(cell).__name__, backend, reason, programs, formula_of(cell)))
 
 

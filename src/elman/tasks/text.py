@@ -5,12 +5,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from elman import decoding
 from elman.data import UNKNOWN, Streams, Vocabulary, build_vocabulary, builtin_text, fitting_rows, read_text
 from elman.errors import ArgumentError, DataError
 from elman.training import History, Measure, Settings
@@ -19,7 +21,6 @@ from elman.training.schedule import Schedule, warmup_cosine
 from elman.training.settings import MakeOptimizer, above, at_least, check_seed, find_device, require_libraries
 
 from .archive import load_archive, save_archive
-from .sampling import check_choice, choose
 from .text_network import CELLS, TextNetwork
 
 JOB = "text"
@@ -233,13 +234,15 @@ class TextModel:
         Raises:
             ArgumentError: a temperature, top_k, top_p or length that means nothing.
         """
-        check_choice(temperature, top_k, top_p)
         at_least("length", length, 0)
         if seed is not None:
             check_seed(seed)
         generator = torch.Generator()
         generator.manual_seed(seed) if seed is not None else generator.seed()
-        return self._write(prompt, length, lambda logits: choose(logits, generator, temperature, top_k, top_p))
+        choice = decoding.sampling(generator, temperature=temperature, top_k=top_k, top_p=top_p)
+        if top_k is not None and self.symbols is not None and top_k >= len(self.symbols):
+            raise ArgumentError(f"expected top_k <= {len(self.symbols) - 1}, the symbols of the model, got {top_k}.")
+        return self._write(prompt, length, choice)
 
     def score(self, sources: Sources) -> Score:
         """How well the model foresees a text: each symbol from all before it.
@@ -381,18 +384,20 @@ class TextModel:
             }
             save_archive(path, JOB, weights, content)
 
-    def _write(self, prompt: str, length: int, choice: Callable[[Tensor], int]) -> Iterator[str]:
+    def _write(self, prompt: str, length: int, choice: decoding.Choice) -> Iterator[str]:
         network, symbols = self._trained()
-        start = symbols.encode(prompt or "\n")
-        numbers, state = start.unsqueeze(1).to(self.device), None
-        for _ in range(length):
+
+        def step(numbers: Tensor, state: Any) -> tuple[Tensor, Any]:
+            with _Evaluating(network):
+                logits, state = network(numbers.unsqueeze(0), state)
+            return decoding.without(logits[0], UNKNOWN), state
+
+        numbers, state = symbols.encode(prompt or "\n").unsqueeze(1).to(self.device), None
+        if len(numbers) > 1:
             with torch.no_grad(), _Evaluating(network):
-                logits, state = network(numbers, state)
-            logits = logits[-1, 0]
-            logits[UNKNOWN] = -math.inf
-            number = choice(logits)
-            yield symbols.symbols[number]
-            numbers = torch.tensor([[number]], device=self.device)
+                _, state = network(numbers[:-1])
+        for move in islice(decoding.stream(step, numbers[-1], choice, states=state), length):
+            yield symbols.symbols[int(move.tokens)]
 
 
 class _Evaluating:

@@ -6,5 +6,6 @@ from .places import Memory
 from .product import product_text
 from .schedule import Schedule
 from .target import TARGETS, Target
+from .whole import HALF
 
-__all__ = ["TARGETS", "Kernel", "Memory", "Schedule", "Target", "light", "product_text", "together"]
+__all__ = ["HALF", "TARGETS", "Kernel", "Memory", "Schedule", "Target", "light", "product_text", "together"]

@@ -45,10 +45,27 @@ INLINE char *take(char **scratch, long bytes) {
 /* Weights of one gate, from [units][along] to [units / (vectors LANES)][along][gates][vectors][LANES]. */
 static __attribute__((unused)) void pack(
     real *to, const real *w, long across, long along, long units, long length, long gates, long gate, long vectors) {
-  for (long u = 0; u < (units + vectors * LANES - 1) / (vectors * LANES) * vectors * LANES; u++) {
-    const long tile = u / (vectors * LANES), rest = u % (vectors * LANES);
-    real *place = to + tile * length * gates * vectors * LANES + gate * vectors * LANES + rest;
-    for (long k = 0; k < length; k++) place[k * gates * vectors * LANES] = u < units ? w[u * across + k * along] : 0;
+  const long step = gates * vectors * LANES;
+  for (long u = 0; u < (units + vectors * LANES - 1) / (vectors * LANES) * vectors * LANES; u += LANES) {
+    const long tile = u / (vectors * LANES), rest = u % (vectors * LANES), m = units - u < LANES ? units - u : LANES;
+    real *place = to + tile * length * step + gate * vectors * LANES + rest;
+    const real *from = w + u * across;
+    if (m <= 0) {
+      for (long k = 0; k < length; k++) v_store(place + k * step, v_set(0));
+    } else if (across == 1) {
+      for (long k = 0; k < length; k++) v_store(place + k * step, get(from + k * along, m));
+    } else if (along == 1) {
+      for (long k = 0; k < length; k += LANES) {
+        const long deep = length - k < LANES ? length - k : LANES;
+        vec v[LANES];
+        for (long i = 0; i < LANES; i++) v[i] = i < m ? get(from + i * across + k, deep) : v_set(0);
+        v_turn(v);
+        for (long i = 0; i < deep; i++) v_store(place + (k + i) * step, v[i]);
+      }
+    } else {
+      for (long k = 0; k < length; k++)
+        for (long i = 0; i < LANES; i++) place[k * step + i] = i < m ? from[i * across + k * along] : 0;
+    }
   }
 }""".replace("@most@", str(MOST_PARTS))
 

@@ -7,12 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.axes import BATCH, numbers
+from elman.axes import BATCH
+from elman.errors import ArgumentError
 
+from .gradient import Cotangents, Span, gradient
 from .memory import apart
+from .parts import checkpointed, per_step, run_in_parts, truncated
 from .program import Result, Tensors
 from .programs import Programs
-from .rows import Rows, fill_ended
+from .rows import fill_ended
+from .ways import Checkpointed, PerStep, Truncated, Way
 
 
 class Unrolled(torch.autograd.Function):
@@ -22,32 +26,24 @@ class Unrolled(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        programs: Programs,
-        names: tuple[str, ...],
-        steps: int,
-        batch: int,
-        rows: Rows | None,
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, span: Span, way: Way | None, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the loop, keep what the gradient needs.
 
         Args:
             ctx: torch's context.
-            programs: what runs.
-            names: of the sequences and invariants; the tensors after them are the states.
-            steps: T.
-            batch: B.
-            rows: which rows are live at which step, where some end before T and no program may look at the rest.
+            span: what runs, over what.
+            way: how the caller differentiates; None for in full.
             tensors: sequences, invariants, states.
         """
-        given, states = split(names, tensors)
-        results, ends = programs.run(programs.forward_kept, given, states, steps, batch, rows)
-        outputs = [results.pop(name) for name in programs.compiled.loop.each]
-        kept = tuple(results.values())
-        ctx.programs, ctx.names, ctx.steps, ctx.batch, ctx.rows = programs, names, steps, batch, rows
-        ctx.kept = tuple(results)
+        ctx.span, ctx.way, programs = span, way, span.programs
+        if isinstance(way, Checkpointed):
+            outputs, ends, kept = run_in_parts(way, span, tensors)
+            ctx.kept = tuple(map(str, range(len(kept))))
+        else:
+            given, states = span.split(tensors)
+            results, ends = programs.run(programs.forward_kept, given, states, span.steps, span.batch, span.rows)
+            outputs = [results.pop(name) for name in programs.compiled.loop.each]
+            kept, ctx.kept = tuple(results.values()), tuple(results)
         ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
         return apart((*outputs, *ends), (*tensors, *kept))
@@ -58,29 +54,36 @@ class Unrolled(torch.autograd.Function):
         saved = ctx.saved_tensors  # asked for once: hooks may fetch them from elsewhere each time
         count = len(saved) - len(ctx.kept)
         inputs, kept = saved[:count], dict(zip(ctx.kept, saved[count:], strict=True))
-        wanted = ctx.needs_input_grad[_FIRST:]
+        wanted = ctx.needs_input_grad[2:]
         with plain_precision(inputs[0].device.type):
-            if torch.is_grad_enabled() or any(map(_is_batched, cotangents)):
-                return (*_NONE, *_twice(ctx, inputs, cotangents, wanted))
-            programs: Programs = ctx.programs
-            gradients = gradient(
-                programs,
-                ctx.names,
-                inputs,
-                programs.kept(kept, packed=ctx.rows is not None),
-                cotangents,
-                ctx.steps,
-                ctx.batch,
-                frozenset(itertools.compress(ctx.names, wanted)),
-                ctx.rows,
-            )
-        return (*_NONE, *[g if w else None for g, w in zip(gradients, wanted, strict=True)])
+            if not torch.is_grad_enabled() and not any(map(_is_batched, cotangents)):
+                found = _gradient(ctx, inputs, kept, cotangents, frozenset(itertools.compress(ctx.span.names, wanted)))
+                return (None, None, *[g if w else None for g, w in zip(found, wanted, strict=True)])
+            if ctx.way is not None:
+                raise ArgumentError(
+                    f"the gradient is taken by {ctx.way}, which can be differentiated no further (create_graph, vmap): "
+                    "take the full one."
+                )
+            return (None, None, *_twice(ctx, inputs, cotangents, wanted))
+
+
+def _gradient(
+    ctx: Any, inputs: tuple[Tensor, ...], kept: Tensors, cotangents: Cotangents, wanted: frozenset[str]
+) -> list[Tensor | None]:
+    """The cotangents of the inputs, in the way that the caller wants."""
+    span: Span = ctx.span
+    if isinstance(ctx.way, Checkpointed):
+        return checkpointed(ctx.way, span, inputs, tuple(kept.values()), cotangents, wanted)
+    kept = span.programs.kept(kept, packed=span.rows is not None)
+    if isinstance(ctx.way, Truncated):
+        return truncated(ctx.way, span, inputs, kept, cotangents, wanted)
+    if isinstance(ctx.way, PerStep):
+        return per_step(ctx.way, span, inputs, kept, cotangents, wanted)
+    return gradient(span, inputs, kept, cotangents, wanted)
 
 
 _is_batchedtensor = torch._C._functorch.is_batchedtensor
 _is_legacy_batchedtensor = torch._C._functorch.is_legacy_batchedtensor
-_FIRST = 5  # arguments of `forward` before the tensors
-_NONE = (None,) * _FIRST
 
 
 _AS_IT_IS = contextlib.nullcontext()
@@ -98,51 +101,6 @@ def _is_batched(g: Tensor | None) -> bool:
     return g is not None and (_is_batchedtensor(g) or _is_legacy_batchedtensor(g))
 
 
-def split(names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> tuple[Tensors, tuple[Tensor, ...]]:
-    """Named tensors, and the states after them."""
-    return dict(zip(names, tensors, strict=False)), tuple(tensors[len(names) :])
-
-
-def gradient(
-    programs: Programs,
-    names: tuple[str, ...],
-    inputs: tuple[Tensor, ...],
-    kept: Tensors,
-    cotangents: tuple[Tensor | None, ...],
-    steps: int,
-    batch: int,
-    wanted: frozenset[str],
-    rows: Rows | None = None,
-) -> list[Tensor | None]:
-    """The cotangents of the states and of the inputs named in `wanted`, by the loop of the gradient."""
-    compiled = programs.compiled
-    given, states = split(names, inputs)
-    if compiled.binding.reset:
-        firsts = programs.firsts(states)
-        given, wanted = {**given, **firsts}, wanted | set(firsts)
-    device, each = inputs[0].device, compiled.loop.each
-    values = given | kept
-    for (name, node), g in zip(each.items(), cotangents, strict=False):
-        if g is None:
-            size = (steps, *numbers(node.shape, steps, batch))
-            g = torch.zeros(size, dtype=getattr(torch, node.dtype), device=device)
-        values[f"d {name}"] = g
-    entering = tuple(
-        torch.zeros_like(states[number]) if g is None else g
-        for number, g in zip(compiled.carried, cotangents[len(each) :], strict=True)
-    )
-    back, starts = programs.start(programs.backward(wanted), values, entering, steps, batch, device, rows)
-    found: list[Tensor | None] = [back.get(f"d {name}") for name in names]
-    by_state = dict(zip(compiled.carried, starts, strict=True))
-    for number, state in enumerate(compiled.step.states):
-        found.append(_sum(by_state.get(number), back.get(f"d {state.value}[0]")))
-    return found
-
-
-def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    return b if a is None else a if b is None else a + b
-
-
 def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None, ...], wanted: Any) -> list[Any]:
     """The cotangents of the inputs as functions that can be differentiated again.
 
@@ -150,7 +108,7 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
     """
     with torch.enable_grad():
         aliases = [t.view_as(t) if t.is_floating_point() else t for t in inputs]
-        given, states = split(ctx.names, tuple(aliases))
+        given, states = ctx.span.split(tuple(aliases))
         results, ends = _differentiably(ctx, given, states)
         outcome = zip((*results.values(), *ends), cotangents, strict=True)
         pairs = [(o, g) for o, g in outcome if g is not None and o.requires_grad]
@@ -164,13 +122,13 @@ def _twice(ctx: Any, inputs: tuple[Tensor, ...], cotangents: tuple[Tensor | None
 
 def _differentiably(ctx: Any, given: Tensors, states: tuple[Tensor, ...]) -> Result:
     """Run the loop so that autograd can follow."""
-    programs: Programs = ctx.programs
-    rows: Rows | None = ctx.rows
+    span: Span = ctx.span
+    programs, rows = span.programs, span.rows
     if rows is None:
-        return programs.run(programs.compiled.differentiable, given, states, ctx.steps, ctx.batch)
+        return programs.run(programs.compiled.differentiable, given, states, span.steps, span.batch)
     step, compiled = programs.compiled.step, programs.compiled.with_live
     live, read = rows.live(), {str(node.value): BATCH in node.shape for node in step.sequences}
     filled = {name: fill_ended(t, live) if read.get(name) else t for name, t in given.items()}
     return Programs(compiled, programs.backend).run(
-        compiled.differentiable, {**filled, "live": live}, states, ctx.steps, ctx.batch
+        compiled.differentiable, {**filled, "live": live}, states, span.steps, span.batch
     )

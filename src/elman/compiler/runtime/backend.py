@@ -5,17 +5,18 @@ import functools
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from elman.compiler.codegen import Schedule
+from elman.compiler.codegen import HALF, Schedule
 from elman.errors import ArgumentError
 
 from .build import host, processor, runs_here
 from .programs import Backend
+from .ways import Way
 
 BACKENDS = ("c", "reference")
 
@@ -26,6 +27,7 @@ class _Wanted:
 
     backend: str | None = None
     schedule: Schedule | None = None
+    gradient: Way | None = None
 
 
 _NOTHING = _Wanted()
@@ -33,26 +35,35 @@ _WANTED: ContextVar[_Wanted] = ContextVar("elman_backend", default=_NOTHING)
 
 
 @contextlib.contextmanager
-def using(backend: str | None = None, schedule: Schedule | None = None) -> Iterator[None]:
+def using(backend: str | None = None, schedule: Schedule | None = None, gradient: Way | None = None) -> Iterator[None]:
     """While this lasts, layers run on one backend and nothing else, or by one schedule.
 
     Args:
         backend: "c" (kernels; none for a layer is an error then) or "reference" (torch alone).
         schedule: how kernels are cut up.
+        gradient: how what runs meanwhile is differentiated: `Truncated`, `Checkpointed`, `PerStep`; None for in full.
 
     Raises:
-        ArgumentError: an unknown backend, or a schedule for another processor than this one.
+        ArgumentError: an unknown backend or gradient, or a schedule for another processor than this one.
     """
     if backend is not None and backend not in BACKENDS:
         raise ArgumentError(f"expected a backend among {', '.join(BACKENDS)}, got {backend!r}.")
     if schedule is not None and not runs_here(schedule.machine):
         raise ArgumentError(f"expected a schedule that runs here ({processor()}), got one for {schedule.target}.")
+    if gradient is not None and not isinstance(gradient, Way):
+        raise ArgumentError(f"expected a gradient by elman.Truncated, Checkpointed or PerStep, got {gradient!r}.")
     old = _WANTED.get()
-    token = _WANTED.set(replace(old, backend=backend or old.backend, schedule=schedule or old.schedule))
+    new = _Wanted(backend or old.backend, schedule or old.schedule, gradient or old.gradient)
+    token = _WANTED.set(new)
     try:
         yield
     finally:
         _WANTED.reset(token)
+
+
+def way() -> Way | None:
+    """How the caller wants to differentiate; None for in full."""
+    return _WANTED.get().gradient
 
 
 def choose(tensors: tuple[Tensor, ...]) -> Backend:
@@ -79,6 +90,24 @@ def choose(tensors: tuple[Tensor, ...]) -> Backend:
     if wanted.schedule is None:
         return _for_host(os.environ.get("ELMAN_TARGET"), name == "c")
     return Backend(wanted.schedule, f"kernels for {wanted.schedule.target}", strict=name == "c")
+
+
+def in_range(backend: Backend, tensors: tuple[Tensor, ...]) -> Backend:
+    """Torch in the place of kernels where whole numbers are given that are too large for them.
+
+    Raises:
+        ArgumentError: the kernels are what was asked for.
+    """
+    if backend.schedule is None:
+        return backend
+    for tensor in tensors:
+        bits = HALF.get(str(tensor.dtype).removeprefix("torch."))
+        if bits is not None and tensor.numel() and max(map(abs, map(int, tensor.aminmax()))) >= 2**bits:
+            why = f"whole numbers of {tensor.dtype} beyond 2^{bits} are given, and kernels compute in double precision"
+            if backend.strict:
+                raise ArgumentError(f"expected numbers that the C backend holds: {why}.")
+            return Backend(None, why)
+    return backend
 
 
 USUAL = frozenset((Tensor, Parameter))

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from elman.axes import numbers
 from elman.compiler.codegen import Schedule
-from elman.compiler.graph import Node, topological
+from elman.compiler.graph import Builder, Node, topological
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
-from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, unfold
+from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, substitute, unfold
 
 from .program import Program, Tensors
 
@@ -88,6 +88,16 @@ class Compiled:
         )
         return hoist(loop, finish=finish, light=light)
 
+    def gradient_by_step(self, wanted: frozenset[str], light: Light = None) -> Stages:
+        """The loop of the gradient, hoisted; what would be summed over the steps is a result of each."""
+        loop, build = self.gradient.loop, Builder()
+        each = {name: node for name, node in loop.each.items() if name.removeprefix("d ") in wanted}
+        for name, node in self.gradient.finish.items():
+            if name in wanted:
+                read = {n: loop.total[str(n.value)] for n in topological([node]) if str(n.value) in loop.total}
+                each[f"d {name}"] = substitute(build, node, read)
+        return hoist(replace(loop, each=each, total={}), light=light)
+
     @cached_property
     def with_live(self) -> "Compiled":
         """The same step where rows may end before T."""
@@ -115,6 +125,12 @@ class Compiled:
     def inputs(self) -> frozenset[str]:
         """The names of all inputs of the loop."""
         return frozenset(str(node.value) for node in (*self.loop.sequences, *self.loop.invariants))
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether whole numbers are given."""
+        given = (*self.loop.sequences, *self.loop.invariants, *self.step.states)
+        return any("int" in node.dtype for node in given)
 
     @cached_property
     def programs(self) -> dict[Any, Any]:

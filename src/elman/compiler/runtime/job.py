@@ -28,16 +28,19 @@ class Job:
     rows: Rows | None = None
 
 
-def prepared(compiled: Compiled, backend: Backend, given: Sequences, named: Tensors, training: bool) -> Job:
+def prepared(
+    compiled: Compiled, backend: Backend, given: Sequences, named: Tensors, training: bool, by_step: bool = False
+) -> Job:
     """The job of a call: kernels over packed rows where rows end before T, if there are kernels.
 
-    Rows that start anew are not packed: then a cotangent may belong to a row rather than to a step.
+    Rows that start anew are not packed: then a cotangent may belong to a row rather than to a step. Nor are those of
+    a gradient `by_step`: it is one for each step and not for each row of it.
     """
     if given.batch == 0:
         backend = NO_ROWS
     backend = tuned(compiled, backend, given.batch)
     wanted = frozenset([name for name, tensor in named.items() if tensor.requires_grad]) if training else None
-    ragged = given.live is not None and given.reset is None and bool(given.live.any())
+    ragged = given.live is not None and given.reset is None and not by_step and bool(given.live.any())
     if ragged and backend.schedule is not None:
         programs = programs_of(compiled.without_live, backend, wanted)
         if programs.native:
@@ -59,7 +62,5 @@ def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | N
         _ = programs.forward
     else:
         _ = programs.forward_kept
-        if compiled.binding.reset:
-            wanted |= {f"{state.value}[0]" for state in compiled.step.states}
         programs.backward(wanted)
     return programs

@@ -180,11 +180,11 @@ class Launcher:
         workers, shared = self.workers(rows)
         return (self._known if rows.index is None else self._form)(rows, workers, shared)
 
-    def sums(self, rows: Rows) -> dict[str, Tensor]:
+    def sums(self, form: Form) -> dict[str, Tensor]:
         """Memory for what is summed over steps and rows, by name: a sum for each block of rows."""
         if not self.totals:
             return {}
-        blocks = self.form(rows).fields[self.field["blocks"]]
+        blocks = form.fields[self.field["blocks"]]
         return {
             name: torch.zeros((blocks, *slot.features), dtype=slot.dtype, device=CPU)
             for name, slot in self.totals.items()
@@ -243,6 +243,7 @@ class Call:
         launcher: the kernel.
         values: the invariants by name.
         rows: how the rows of the batch stand in memory.
+        form: of calls on these rows.
         results: the addresses of the memory for results, [T, B, ...] each.
         sums: the memory for sums over steps and rows, by name.
     """
@@ -252,10 +253,10 @@ class Call:
         launcher: Launcher,
         values: Mapping[str, Tensor],
         rows: Rows,
+        form: Form,
         results: Sequence[int],
         sums: Mapping[str, Tensor],
     ) -> None:
-        form = launcher.form(rows)
         self.launcher, self.rows, self.form = launcher, rows, form
         self.fields = fields = form.fields[:]
         room = torch.empty(form.room, dtype=torch.uint8, device=CPU)

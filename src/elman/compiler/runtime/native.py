@@ -1,6 +1,7 @@
 """A hoisted loop whose inside runs as C; what stands before and after it runs on torch."""
 
 import math
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ from .program import Result, Tensors
 from .python import build, render
 from .rows import Rows, all_rows, pack, packed, sequences, unpacked
 
+_ROWS = 2048
+_PART = 2**22  # bytes of what the loop hands to the stage after
 _CHUNK = 2**21  # bytes that the stage before makes at a time, so that they are read from a cache
 
 
@@ -102,13 +105,14 @@ class NativeProgram:
         """
         rows = all_rows(steps, batch) if rows is None else rows
         found, blocks, addresses = self._room(rows)
-        values, call, sums = dict(given), None, self.launcher.sums(rows)
+        form = self.launcher.form(rows)
+        values, call, sums = dict(given), None, self.launcher.sums(form)
         around = values if rows.index is None else packed(given, self._given, rows)
         for start, stop in self._chunks(rows):
             made = self._before(around, start, stop, rows, device)
             values.update(made)
             around.update(made)
-            call = Call(self.launcher, values, rows, addresses, sums) if call is None else call
+            call = Call(self.launcher, values, rows, form, addresses, sums) if call is None else call
             states = call.run(values, dict.fromkeys(made, start) if start else {}, states, start, stop)
         found = {place: self.launcher.results[place].given(tensor, 1) for place, tensor in found.items()}
         around |= {name: self.launcher.totals[name].given(made.sum(0)) for name, made in sums.items()}
@@ -230,6 +234,15 @@ class NativeProgram:
             return [(0, rows.steps)]
         runs = [(start, min(start + length, rows.steps)) for start in range(0, rows.steps, length)]
         return runs[::-1] if self.kernel.loop.reverse else runs
+
+    def at_once(self, batch: int) -> int:
+        """Steps after which it pays to hand what the loop has made to the stage after: it is still in a cache, and
+        enough for the products of that stage to run at their full rate.
+        """
+        read = set(self._read_results.values())
+        row = sum(slot.size for place, slot in enumerate(self.launcher.results) if place in read)
+        rows = max(_ROWS, _PART // max(1, row * self.launcher.real.itemsize))
+        return -(-rows // max(1, batch)) if row else sys.maxsize
 
     @cached_property
     def _chunk(self) -> int:

@@ -12,7 +12,9 @@ from elman.compiler.graph import Graph, Node
 from elman.compiler.unfold import Loop, Stages
 
 from .memory import block
-from .python import build, render, sliced_nodes, turned_weights
+from .onednn import BY_ONEDNN, addmm, mm, packed, takes
+from .products import BY_TORCH
+from .python import build, render, sliced_nodes, step_weights
 
 Tensors = dict[str, Tensor]
 Result = tuple[Tensors, tuple[Tensor, ...]]
@@ -36,13 +38,16 @@ class Program:
         self._blocks = _Blocks(stages.inside) if stages.inside is not None and write else None
         if stages.inside is not None:
             body, places = body_of(stages.inside), self._blocks.places if self._blocks else ()
-            turned = turned_weights(body, stages.inside.invariants) if write else ()
+            weights = step_weights(body, stages.inside.invariants) if write else {}
             self._sliced = sliced_nodes(body, places) if write else {}
             returned = len(stages.inside.carries) if write else None
-            self.text["inside"] = render("inside", body, places, turned, self._sliced, returned, free=False)
-            self._turned = {str(node.value) for node in turned}
+            self.text["inside"] = render("inside", body, places, weights, self._sliced, returned, free=False)
+            self._weights = {str(node.value): turned for node, turned in weights.items()}
         self.text["after"] = render("after", stages.after)
-        self._run = {name: build(name, text) for name, text in self.text.items()}
+        products = BY_ONEDNN if write else BY_TORCH
+        self._run = {name: build(name, text, products) for name, text in self.text.items()}
+        if "inside" in self.text:
+            self._run["inside, packed"] = build("inside", self.text["inside"], mm=mm, addmm=addmm)
 
     def __call__(self, given: Tensors, states: tuple[Tensor, ...], steps: int, batch: int, device: Any) -> Result:
         """Run all steps.
@@ -74,12 +79,13 @@ class Program:
     def _written(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
         """The steps one after the other; what is wanted of each goes where it will stay."""
         assert self._blocks is not None
-        body = self._run["inside"]
         kept, places, states = self._blocks.make(states, size)
         values, same, rooms = dict(given), None, list(self._rooms(size))
         for start, stop in self._chunks(loop, given, size):
             values.update(self._before(_part(self.stages.before, given, start, stop), (stop - start, *size[1:])))
-            same = self._invariants(loop, values) if same is None else same
+            if same is None:
+                same = self._invariants(loop, values, size)
+                body = self._run["inside, packed" if any(i.is_mkldnn for i in same) else "inside"]
             sequences = _sequences(loop, values, given, start, stop)
             written = (place[start:stop] for place in places)
             with torch.inference_mode():  # nothing follows what is done here; each operation costs a little less
@@ -93,7 +99,7 @@ class Program:
         """The steps one after the other; what is wanted of each is put together at the end."""
         body, carried = self._run["inside"], len(loop.carries)
         values = {**given, **self._before(given, size)}
-        same, sequences = self._invariants(loop, values), _sequences(loop, values, given, 0, size[0])
+        same, sequences = self._invariants(loop, values, size), _sequences(loop, values, given, 0, size[0])
         results = []
         for now in _steps(loop, sequences, size[0]):
             results.append(body(*size, *now, *states, *same))
@@ -113,10 +119,18 @@ class Program:
                 axis, start, stop = part.value
                 yield whole.narrow(axis, start, stop - start)
 
-    def _invariants(self, loop: Loop, values: Tensors) -> list[Tensor]:
-        """What is the same at all steps; weights that are read as x Wᵀ are laid out for it once."""
+    def _invariants(self, loop: Loop, values: Tensors, size: Size) -> list[Tensor]:
+        """What is the same at all steps; weights are laid out once for all of them."""
         named = {str(i.value): values[str(i.value)] for i in loop.invariants}
-        return [w.t().contiguous() if name in self._turned else w for name, w in named.items()]
+        return [
+            self._laid_out(w, self._weights[name], size[1]) if name in self._weights else w for name, w in named.items()
+        ]
+
+    @staticmethod
+    def _laid_out(w: Tensor, turned: bool, batch: int) -> Tensor:
+        """A weight as the product of every step reads it fastest: W [K, N], or packed."""
+        w = w.t() if turned else w
+        return packed(w, batch) if takes(w, batch * w.numel()) else w.contiguous()
 
     def _chunks(self, loop: Loop, given: Tensors, size: Size) -> list[tuple[int, int]]:
         """Runs of steps for which the stage before is computed at a time: few enough to stay in the cache.

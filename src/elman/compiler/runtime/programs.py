@@ -48,7 +48,7 @@ class Programs:
     def __init__(self, compiled: Compiled, backend: Backend) -> None:
         self.compiled, self.backend = compiled, backend
         self.refused = ""
-        self._backward: dict[frozenset[str], Program | NativeProgram] = {}
+        self._backward: dict[Any, Program | NativeProgram] = {}
 
     @cached_property
     def forward(self) -> Program | NativeProgram:
@@ -62,10 +62,19 @@ class Programs:
 
     def backward(self, wanted: frozenset[str]) -> Program | NativeProgram:
         """Runs the loop of the gradient, as far as the cotangents of the named inputs need it."""
-        if wanted not in self._backward:
-            hoisted = partial(self.compiled.gradient_hoisted, wanted)
-            self._backward[wanted] = self._program(hoisted, self.compiled.kept_names)
-        return self._backward[wanted]
+        return self._gradient(self.compiled.gradient_hoisted, wanted)
+
+    def by_step(self, wanted: frozenset[str]) -> Program | NativeProgram:
+        """The same, and the cotangents of what is the same at all steps come step by step."""
+        return self._gradient(self.compiled.gradient_by_step, wanted)
+
+    def _gradient(self, hoisted: Callable[..., Stages], wanted: frozenset[str]) -> Program | NativeProgram:
+        if self.compiled.binding.reset:
+            wanted |= {f"{state.value}[0]" for state in self.compiled.step.states}
+        known = self._backward.get((hoisted, wanted))
+        if known is None:
+            known = self._backward[hoisted, wanted] = self._program(partial(hoisted, wanted), self.compiled.kept_names)
+        return known
 
     def _program(self, hoisted: Callable[..., Stages], kept: Collection[str] = ()) -> Program | NativeProgram:
         """A kernel where one is asked for and there is a loop left to run."""
@@ -86,6 +95,11 @@ class Programs:
         return program.kept(results, packed) if isinstance(program, NativeProgram) else results
 
     @property
+    def keeps_packed(self) -> bool:
+        """Whether `forward_kept` keeps the rows that are live and no others, where it is told which those are."""
+        return isinstance(self.forward_kept, NativeProgram)
+
+    @property
     def native(self) -> bool:
         """Whether all that was made so far runs without torch's loop."""
         return self.backend.schedule is not None and not self.refused
@@ -102,14 +116,20 @@ class Programs:
         """Run a loop from states to states; states that are not carried are returned at each step, by name."""
         compiled = self.compiled
         device = states[0].device if states else next(iter(given.values())).device
-        if compiled.binding.reset:
-            given = {**given, **self.firsts(states)}
         return self.start(
-            program, given, tuple(states[number] for number in compiled.carried), steps, batch, device, rows
+            program,
+            {**given, **self.firsts(states)},
+            tuple(states[number] for number in compiled.carried),
+            steps,
+            batch,
+            device,
+            rows,
         )
 
     def firsts(self, states: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
-        """The states that a row gets where it starts anew, by the names of the graph."""
+        """The states that a row gets where it starts anew, by the names of the graph; none where no row does."""
+        if not self.compiled.binding.reset:
+            return {}
         return {f"{s.value}[0]": v for s, v in zip(self.compiled.step.states, states, strict=True)}
 
     @staticmethod

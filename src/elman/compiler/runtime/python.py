@@ -18,7 +18,7 @@ from elman.axes import TIME
 from elman.compiler.graph import Graph, Node
 
 from .products import BY_TORCH, Products
-from .torch_ops import TORCH, VIEWS, is_linear, linear, writing
+from .torch_ops import TORCH, VIEWS, is_linear, is_straight, linear, writing
 
 _CACHE = 2**19  # bytes
 
@@ -27,7 +27,7 @@ def render(
     name: str,
     graph: Graph,
     places: Sequence[Node] = (),
-    turned: Collection[Node] = (),
+    weights: Collection[Node] = (),
     sliced: Mapping[Node, Sequence[Node]] | None = None,
     returned: int | None = None,
     free: bool = True,
@@ -38,7 +38,7 @@ def render(
         name: of the function.
         graph: what it computes.
         places: nodes whose results go into memory that is there already, given after the inputs.
-        turned: weights that are given transposed.
+        weights: those that are given as `mm` and `addmm` read them, see `step_weights`.
         sliced: nodes and their slices; the memory of each and of its slices is given after the places.
         returned: how many of the outputs are returned; the others are in their places.
         free: give back the memory of each result after its last use.
@@ -62,7 +62,7 @@ def render(
             variables[node] = _literal(node.value)
         elif node not in variables and node not in fused.values():
             variables[node] = f"v{place}"
-            lines.append(f"    v{place} = {expression(node, fused.get(node), variables, place_of.get(node), turned)}")
+            lines.append(f"    v{place} = {expression(node, fused.get(node), variables, place_of.get(node), weights)}")
             gone = [variables[n] for n in last.get(node, ())]
             lines += [f"    del {', '.join(gone)}"] if gone else []
     results = [_tensor(node, variables[node]) for node in list(graph.outputs.values())[:returned]]
@@ -70,23 +70,23 @@ def render(
 
 
 def expression(
-    node: Node, product: Node | None, variables: Mapping[Node, str], place: str | None, turned: Collection[Node]
+    node: Node, product: Node | None, variables: Mapping[Node, str], place: str | None, weights: Collection[Node]
 ) -> str:
     """The right side of a node's line; a product that only this addition reads is part of it."""
+    out = "" if place is None else f", out={place}"
     if product is None:
         args = [variables[i] for i in node.inputs]
-        if len(args) == 2 and node.inputs[1] in turned:
-            return f"{args[0]} @ {args[1]}" if place is None else f"torch.mm({args[0]}, {args[1]}, out={place})"
+        if len(args) == 2 and node.inputs[1] in weights:
+            return f"mm({args[0]}, {args[1]}{out})"
         return TORCH[node.op](node, args) if place is None else writing(node, args, place)
     if node.op == "sum" or (len(product.shape) != 2 and product.op == "einsum"):
         text = _call(node, product, variables)
         return text if place is None else f"{place}.copy_({text})"
     added = variables[next(i for i in node.inputs if i is not product)]
     x, w = (variables[i] for i in product.inputs)
-    out = "" if place is None else f", out={place}"
     if product.op == "mul":
         return f"torch.addcmul({added}, {x}, {w}{out})"
-    return f"torch.addmm({added}, {x}, {w if product.inputs[1] in turned else f'{w}.t()'}{out})"
+    return f"addmm({added}, {x}, {w if product.inputs[1] in weights else f'{w}.t()'}{out})"
 
 
 def _call(node: Node, product: Node, variables: Mapping[Node, str]) -> str:
@@ -97,14 +97,18 @@ def _call(node: Node, product: Node, variables: Mapping[Node, str]) -> str:
     return f"{linear(product)}({a}, {b}, {variables[next(i for i in node.inputs if i is not product)]})"
 
 
-def turned_weights(graph: Graph, invariants: Sequence[Node]) -> tuple[Node, ...]:
-    """Weights that are only read as x Wᵀ: transposed once before the loop, they are read faster at every step."""
-    uses: dict[Node, list[bool]] = {}
+def step_weights(graph: Graph, invariants: Sequence[Node]) -> dict[Node, bool]:
+    """Weights that only enter products x W or only products x Wᵀ with x [B, K], and whether the latter.
+
+    They are laid out once before the loop, W [K, N], as they are read fastest at every step.
+    """
+    uses: dict[Node, set[bool | None]] = {}
     for node in graph.nodes:
         for place, source in enumerate(node.inputs):
-            uses.setdefault(source, []).append(place == 1 and is_linear(node) and len(node.shape) == 2)
-    results = set(graph.outputs.values())
-    return tuple(node for node in invariants if node not in results and uses.get(node) and all(uses[node]))
+            product = place == 1 and len(node.shape) == 2 and (is_linear(node) or is_straight(node))
+            uses.setdefault(source, set()).add(is_linear(node) if product else None)
+    read = {node: uses.get(node, set()) for node in invariants if node not in graph.outputs.values()}
+    return {node: True in how for node, how in read.items() if how in ({True}, {False})}
 
 
 def sliced_nodes(graph: Graph, places: Collection[Node]) -> dict[Node, tuple[Node, ...]]:
@@ -192,10 +196,12 @@ def sum_of_products(a: Tensor, b: Tensor, axes: tuple[int, ...]) -> Tensor:
     return torch.stack([(x * y).sum(axes) for x, y in parts]).sum(0)
 
 
-def build(name: str, text: str, products: Products = BY_TORCH) -> Callable[..., tuple[Tensor, ...]]:
+def build(
+    name: str, text: str, products: Products = BY_TORCH, mm: Any = torch.mm, addmm: Any = torch.addmm
+) -> Callable[..., tuple[Tensor, ...]]:
     """The function that a text defines."""
     space: dict[str, Any] = {"torch": torch, "F": functional, "pad": pad, "aten": torch.ops.aten}
-    space["sum_of_products"] = sum_of_products
+    space |= {"sum_of_products": sum_of_products, "mm": mm, "addmm": addmm}
     space |= {field.name: getattr(products, field.name) for field in fields(products)}
     exec(compile(text, f"<elman {name}>", "exec"), space)
     return space[name]  # type: ignore[no-any-return]

@@ -76,6 +76,14 @@ class Rows:
             return step * self.batch
         return int(self.at[step]) if step < self.steps else self.total
 
+    def part(self, start: int, stop: int) -> "Rows":
+        """The same rows at some of the steps."""
+        if self.index is None or self.ends is None:
+            return all_rows(stop - start, self.batch)
+        first, last = self.position(start), self.position(stop)
+        index = self.index[first:last] - start * self.batch
+        return Rows(self.order, self.at[start:stop] - first, (self.ends - start).clamp(0, stop - start), index)
+
     def live(self) -> Tensor:
         """[T, B], True while a row lasts."""
         assert self.index is not None

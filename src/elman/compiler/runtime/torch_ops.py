@@ -55,6 +55,14 @@ def is_linear(node: Node) -> bool:
     return len(a) > 1 and len(b) == 2 and result[:-1] == a[:-1] and b == result[-1] + a[-1]
 
 
+def is_straight(node: Node) -> bool:
+    """Whether a node is x W."""
+    if node.op != "einsum":
+        return False
+    (a, b), result = node.value.split("->")[0].split(","), node.value.split("->")[1]
+    return len(b) == 2 and result[:-1] == a[:-1] and b == a[-1] + result[-1]
+
+
 def linear(node: Node) -> str:
     """The name of the function for x Wᵀ: over all steps it is one of the products that a backend chooses."""
     return "linear" if node.shape[:1] == (TIME,) else "F.linear"
@@ -66,7 +74,7 @@ def _einsum(node: Node, args: Sequence[str]) -> str:
     result = node.value.split("->")[1]
     if is_linear(node):
         return f"{linear(node)}({args[0]}, {args[1]})"
-    if len(b) == 2 and result[:-1] == a[:-1] and b == a[-1] + result[-1]:
+    if is_straight(node):
         return f"times({args[0]}, {args[1]})" if node.shape[0] == TIME and len(a) == 3 else f"{args[0]} @ {args[1]}"
     common = len(a) - 1
     if common > 0 and len(b) == len(a) and a[:common] == b[:common] and result == a[-1] + b[-1]:

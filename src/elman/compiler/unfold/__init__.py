@@ -3,7 +3,7 @@
 from .bptt import Backward, bptt
 from .gradient import VJP, backward
 from .hoist import Stages, hoist
-from .loop import Binding, Carry, Loop, Step, unfold
+from .loop import Binding, Carry, Loop, Step, substitute, unfold
 from .show import show_loop, show_stages
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "hoist",
     "show_loop",
     "show_stages",
+    "substitute",
     "unfold",
 ]

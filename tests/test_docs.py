@@ -1,0 +1,28 @@
+"""The pages of docs/: their Python runs, each page from top to bottom in one scope."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parents[1] / "docs"
+FENCED = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NOT_TO_RUN = {"bench.md"}  # `make bench` writes it, and the step that it shows is a part of a program
+
+
+def blocks(page):
+    """The Python of a page, each block on the lines where it stands, so that an error names the right one."""
+    text = page.read_text(encoding="utf-8")
+    return ["\n" * text.count("\n", 0, found.start(1)) + found.group(1) for found in FENCED.finditer(text)]
+
+
+PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in NOT_TO_RUN and blocks(page)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page):
+    scope = {"__name__": page.stem}
+    with torch.random.fork_rng():
+        for block in blocks(page):
+            exec(compile(block, str(page), "exec"), scope)
