@@ -81,14 +81,16 @@ def test_glorot_and_he():
     assert abs(cell.W.weight.std().item() - math.sqrt(2 / 200)) < 1e-3
 
 
-@pytest.mark.parametrize("make_one", [elman.LSTM, elman.nn.LSTMCell, elman.nn.LSTM, nn.LSTM])
+@pytest.mark.parametrize(
+    "make_one", [elman.LSTM, elman.LayerNormLSTM, elman.PeepholeLSTM, elman.nn.LSTMCell, elman.nn.LSTM, nn.LSTM]
+)
 def test_unit_forget_bias(make_one):
     module = make_one(I, H)
     torch.manual_seed(0)
     names = init.unit_forget_(module)
     biases = [module.get_parameter(name) for name in names]
     assert torch.equal(sum(b[H : 2 * H] for b in biases), torch.ones(H))
-    assert all(b[:H].any() and b[2 * H :].any() for b in biases)
+    assert make_one is elman.LayerNormLSTM or all(b[:H].any() and b[2 * H :].any() for b in biases)
 
 
 def test_unit_forget_bias_in_all_layers():
@@ -111,6 +113,9 @@ def test_chrono():
     init.chrono_(layer, 100, generator=torch.Generator().manual_seed(0))
     z = layer.bias_ih_l1[400:800]
     assert z.min() >= 0 and z.max() <= math.log(99) and not layer.bias_hh_l1[400:800].any()
+    janet = elman.JANET(I, 400)
+    init.chrono_(janet, 100)
+    assert janet.U.bias[:400].min() >= 0 and 3 < janet.U.bias[:400].mean() < 4
     own = make("two")
     assert init.chrono_(own, 50, forget="f") == ("U.bias",)
     with pytest.raises(ArgumentError, match="which gate of Two keeps what a unit holds"):

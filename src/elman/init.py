@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from elman.around.names import value_of
-from elman.around.roles import Weight, weights_of
+from elman.around.roles import Weight, keeping_gates, weights_of
 from elman.errors import ArgumentError
 
 __all__ = ["chrono_", "constant_", "glorot_", "he_", "identity_", "orthogonal_", "unit_forget_"]
 
 Names = tuple[str, ...]
 Fill = Callable[[Tensor], Tensor]
-_KEEPS = {("i", "f", "g", "o"): ("f", "i"), ("r", "z", "n"): ("z", None)}
 
 
 def orthogonal_(
@@ -139,13 +138,14 @@ def chrono_(
 
 def _usual(bias: Weight) -> tuple[str, str | None]:
     """The gates that keep and write, in the cells that are known."""
-    gates = tuple(gate for gate, _, _ in bias.blocks)
-    if gates not in _KEEPS:
+    known = keeping_gates(bias.cell)
+    if known is None:
+        gates = [gate for gate, _, _ in bias.blocks]
         raise ArgumentError(
             f"chrono_: which gate of {type(bias.cell).__name__} keeps what a unit holds? {bias.name} has the gates "
             f"{', '.join(gates) if any(gates) else '(none named)'}: give `forget`, and `write` if there is one."
         )
-    return _KEEPS[gates]
+    return known
 
 
 def _fill(module: nn.Module, role: str, fill: Fill, gate: str | None = None, needed: bool = True) -> Names:

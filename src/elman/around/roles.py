@@ -21,19 +21,25 @@ from .wrapper import Wrapper
 ROLES = ("recurrent", "input", "output", "bias")
 _ROLES = (
     ("bias", re.compile(r"(.*\.)?(bias|b)(_.*)?")),
-    ("input", re.compile(r"(U(_\w+)?(\.weight)?|weight_ih(_.*)?)")),
-    ("recurrent", re.compile(r"(W(_\w+)?(\.weight)?|weight_hh(_.*)?)")),
-    ("output", re.compile(r"(V(_\w+)?(\.weight)?|weight_hr(_.*)?)")),
+    ("input", re.compile(r"(U(_\w+)?(\.\d+)?(\.weight)?|weight_ih(_.*)?)")),
+    ("recurrent", re.compile(r"(W(_\w+)?(\.\d+)?(\.weight)?|weight_hh(_.*)?)")),
+    ("output", re.compile(r"(V(_\w+)?(\.\d+)?(\.weight)?|weight_hr(_.*)?)")),
 )
 _TORCHS = (nn.RNNBase, nn.RNNCellBase)
-_GATES: tuple[tuple[type, dict[str, tuple[str, ...]]], ...] = (
-    (cells.LSTM, {"*": ("i", "f", "g", "o")}),
-    (cells.GRU, {"U": ("r", "z", "n"), "W": ("r", "z"), "W_n": ("n",)}),
-    (cells.GRUResetAfter, {"*": ("r", "z", "n")}),
-    (nn.LSTM, {"*": ("i", "f", "g", "o")}),
-    (nn.LSTMCell, {"*": ("i", "f", "g", "o")}),
-    (nn.GRU, {"*": ("r", "z", "n")}),
-    (nn.GRUCell, {"*": ("r", "z", "n")}),
+_IFGO, _RZN = ("i", "f", "g", "o"), ("r", "z", "n")
+_GATES: tuple[tuple[Any, dict[str, tuple[str, ...]]], ...] = (
+    ((cells.LSTM, nn.LSTM, nn.LSTMCell), {"*": _IFGO}),
+    ((cells.PeepholeLSTM, cells.MultiplicativeLSTM, cells.WMCLSTM), {"U": _IFGO, "W": _IFGO}),
+    (cells.LayerNormLSTM, {"U": _IFGO, "W": _IFGO, "N_x": _IFGO, "N_h": _IFGO}),
+    (cells.GRU, {"U": _RZN, "W": ("r", "z"), "W_n": ("n",)}),
+    ((cells.GRUResetAfter, nn.GRU, nn.GRUCell), {"*": _RZN}),
+    (cells.JANET, {"*": ("f", "n")}),
+)
+_KEEPS: tuple[tuple[Any, tuple[str, str | None]], ...] = (
+    ((cells.LSTM, nn.LSTM, nn.LSTMCell), ("f", "i")),
+    ((cells.PeepholeLSTM, cells.MultiplicativeLSTM, cells.WMCLSTM, cells.LayerNormLSTM), ("f", "i")),
+    ((cells.GRU, cells.GRUResetAfter, nn.GRU, nn.GRUCell), ("z", None)),
+    (cells.JANET, ("f", None)),
 )
 
 
@@ -111,6 +117,11 @@ def gates_of(cell: nn.Module, own: str) -> tuple[str, ...]:
     if not isinstance(declared, dict):
         declared = next((gates for kind, gates in _GATES if isinstance(cell, kind)), {})
     return tuple(declared.get(own.partition(".")[0], declared.get("*", ())))
+
+
+def keeping_gates(cell: nn.Module) -> tuple[str, str | None] | None:
+    """The gate by which a unit keeps what it holds, and the gate of what is written if it is another; None: unknown."""
+    return next((gates for kinds, gates in _KEEPS if isinstance(cell, kinds)), None)
 
 
 def _hidden_size(cell: nn.Module) -> int:
