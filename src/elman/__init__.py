@@ -56,7 +56,7 @@ from .cells import (
     cite,
 )
 from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
-from .layers import Bidirectional, Layer, Recurrent, Stack
+from .layers import RTRL, Bidirectional, Layer, Recurrent, Stack
 from .version import __version__
 
 __all__ = [
@@ -79,6 +79,7 @@ __all__ = [
     "NBRC",
     "RAN",
     "RHN",
+    "RTRL",
     "SCRN",
     "SGRN",
     "SLSTM",

@@ -3,6 +3,7 @@
 from .bidirectional import Bidirectional
 from .layer import Layer
 from .recurrent import Recurrent
+from .rtrl import RTRL
 from .stack import Stack
 
-__all__ = ["Bidirectional", "Layer", "Recurrent", "Stack"]
+__all__ = ["RTRL", "Bidirectional", "Layer", "Recurrent", "Stack"]
