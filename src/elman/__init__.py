@@ -56,7 +56,7 @@ from .cells import (
     cite,
 )
 from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
-from .layers import RTRL, Bidirectional, Layer, Recurrent, Stack
+from .layers import RTRL, Bidirectional, Layer, Parallel, Recurrent, Stack
 from .version import __version__
 
 __all__ = [
@@ -113,6 +113,7 @@ __all__ = [
     "Neuron",
     "OneMatrix",
     "OriginalLSTM",
+    "Parallel",
     "PeepholeLSTM",
     "PerStep",
     "Recurrent",

@@ -2,8 +2,9 @@
 
 from .bidirectional import Bidirectional
 from .layer import Layer
+from .parallel import ConvergenceWarning, Parallel
 from .recurrent import Recurrent
 from .rtrl import RTRL
 from .stack import Stack
 
-__all__ = ["RTRL", "Bidirectional", "Layer", "Recurrent", "Stack"]
+__all__ = ["RTRL", "Bidirectional", "ConvergenceWarning", "Layer", "Parallel", "Recurrent", "Stack"]
