@@ -53,7 +53,7 @@ def assert_same(got, expected, tolerance=1e-12):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("marks", MARKS)
 @pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("backend", ["c", "reference"])
+@pytest.mark.parametrize("backend", ["c", pytest.param("reference", marks=pytest.mark.slow)])
 def test_checkpointed_is_the_full_gradient(backend, name, marks, reverse):
     layer = layer_of(name, reverse)
     full = outcome(layer, backend=backend, **MARKS[marks])
@@ -129,7 +129,7 @@ def step(cell, x, states):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("k1", "k2"), [(1, 1), (1, 4), (5, 5), (4, 9), (7, 30), (40, 50)])
 @pytest.mark.parametrize("name", ["lstm", "gru", "fed its output"])
-@pytest.mark.parametrize("backend", ["c", "reference"])
+@pytest.mark.parametrize("backend", ["c", pytest.param("reference", marks=pytest.mark.slow)])
 def test_truncated_is_what_its_definition_says(backend, name, k1, k2, reverse):
     layer = layer_of(name, reverse)
     got = outcome(layer, elman.Truncated(k1, k2), backend)[1]
@@ -171,7 +171,7 @@ def copies_of(layer, marks):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("marks", MARKS)
 @pytest.mark.parametrize("name", ["lstm", "gru", "fed its output"])
-@pytest.mark.parametrize("backend", ["c", "reference"])
+@pytest.mark.parametrize("backend", ["c", pytest.param("reference", marks=pytest.mark.slow)])
 def test_the_gradient_at_each_step_is_that_of_its_own_copy(backend, name, marks, reverse):
     layer, found = layer_of(name, reverse), {}
     expected = copies_of(layer, MARKS[marks])

@@ -56,7 +56,7 @@ from .cells import (
     cite,
 )
 from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
-from .layers import BatchNormed, Bidirectional, Highway, Layer, Recurrent, Residual, Stack
+from .layers import RTRL, BatchNormed, Bidirectional, Highway, Layer, Parallel, Recurrent, Residual, Stack
 from .version import __version__
 
 __all__ = [
@@ -79,6 +79,7 @@ __all__ = [
     "NBRC",
     "RAN",
     "RHN",
+    "RTRL",
     "SCRN",
     "SGRN",
     "SLSTM",
@@ -114,6 +115,7 @@ __all__ = [
     "Neuron",
     "OneMatrix",
     "OriginalLSTM",
+    "Parallel",
     "PeepholeLSTM",
     "PerStep",
     "Recurrent",
