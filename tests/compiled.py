@@ -18,8 +18,10 @@ DTYPE = torch.float64
 
 def _plainly(cell, given, states, *, emit=None, parameters=None, generator=None):
     """The Python loop in place of the compiler."""
-    assert parameters is None
-    return unroll_eagerly(cell, given, states, emit)
+    if parameters is None:
+        return unroll_eagerly(cell, given, states, emit)
+    with nn.utils.stateless._reparametrize_module(cell, parameters):  # weights that are computed once in each call
+        return unroll_eagerly(cell, given, states, emit)
 
 
 @contextlib.contextmanager

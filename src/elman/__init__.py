@@ -1,6 +1,6 @@
 """elman: recurrent networks as easy to write as their equation, as fast as hand-written kernels."""
 
-from . import errors, nn
+from . import around, errors, init, nn
 from .cells import (
     ATR,
     BRC,
@@ -56,7 +56,7 @@ from .cells import (
     cite,
 )
 from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
-from .layers import RTRL, Bidirectional, Layer, Parallel, Recurrent, Stack
+from .layers import RTRL, BatchNormed, Bidirectional, Highway, Layer, Parallel, Recurrent, Residual, Stack
 from .version import __version__
 
 __all__ = [
@@ -88,6 +88,7 @@ __all__ = [
     "WMCLSTM",
     "AntisymmetricRNN",
     "Autonomous",
+    "BatchNormed",
     "Bidirectional",
     "Cell",
     "CfC",
@@ -98,6 +99,7 @@ __all__ = [
     "FastRNN",
     "GRUResetAfter",
     "GatedAntisymmetricRNN",
+    "Highway",
     "IndRNN",
     "Jordan",
     "Layer",
@@ -117,13 +119,16 @@ __all__ = [
     "PeepholeLSTM",
     "PerStep",
     "Recurrent",
+    "Residual",
     "Schedule",
     "Stack",
     "Truncated",
     "UnICORNN",
     "__version__",
+    "around",
     "cite",
     "errors",
+    "init",
     "nn",
     "using",
 ]

@@ -18,6 +18,8 @@ class Cell(nn.Module):
     Attributes:
         state_size: one entry per state, an int (state [B, H]) or a tuple (state [B, *sizes]).
             Empty where nothing is carried from step to step but what the network gave out.
+        held: how many of the last states are made anew by `initial_state` in each call of a layer, and are neither
+            given by its caller nor returned: for example a mask that is the same at all steps.
         feedback_size: size of what the network is fed of its own output one step before, or None
             where nothing is fed back. The step then reads `step(self, x, fed, *states)`.
         references: keys of the papers in cells/references.bib, or whole BibTeX entries; `elman.cite` prints them.
@@ -30,6 +32,7 @@ class Cell(nn.Module):
     """
 
     state_size: Sequence[int | tuple[int, ...]] = ()
+    held: int = 0
     feedback_size: int | tuple[int, ...] | None = None
     references: tuple[str, ...] = ()
 

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elman.around.lend import is_parametrized, lend
+from elman.around.source import drawing_from
 from elman.cells import Cell
 from elman.compiler import Sequences, unroll
 from elman.errors import ArgumentError, ShapeError
@@ -32,7 +34,9 @@ class Recurrent(Layer):
 
     def run(self, x: Tensor | None, state: Any, marks: Marks, steps: int, batch: int) -> tuple[Tensor, Any]:
         """Run over [T, B, I]; see `Layer.forward`."""
-        states = self._states(state, batch, x)
+        with drawing_from(marks.generator):
+            states = self._states(state, batch, x)
+            cell, parameters = self._lent(x, marks)
         if steps == 0:
             raise ArgumentError("expected at least one step, got T = 0.")
         if marks.emit is not None and self.cell.feedback_size is None:
@@ -50,11 +54,22 @@ class Recurrent(Layer):
             reverse=self.reverse,
         )
         if targets is None:
-            y, states = unroll(self.cell, given, states, emit=marks.emit, generator=marks.generator)
+            y, states = unroll(cell, given, states, emit=marks.emit, parameters=parameters, generator=marks.generator)
         else:
-            y, inner = unroll(self.cell, given, states[:-1], generator=marks.generator)
+            y, inner = unroll(cell, given, states[:-1], parameters=parameters, generator=marks.generator)
             states = (*inner, self._fed_last(targets, states[-1], marks))
+        if self.cell.held:
+            states = self._visible(states)
         return y, states[0] if len(states) == 1 else states
+
+    def _lent(self, x: Tensor | None, marks: Marks) -> tuple[Any, dict[str, Tensor] | None]:
+        """The cell that is run, and its parameters where they are computed anew for each call."""
+        return lend(self.cell) if is_parametrized(self.cell) else (self.cell, None)
+
+    def _visible(self, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The states without those that are held during a call."""
+        end = len(self.cell.state_size)
+        return (*states[: end - self.cell.held], *states[end:])
 
     def extra_repr(self) -> str:
         return f"batch_first={self.batch_first}, reverse={self.reverse}"
@@ -75,6 +90,7 @@ class Recurrent(Layer):
                 )
         if state is None:
             return initial
+        every, initial = initial, self._visible(initial)
         names = [f"state {number}" for number in range(len(initial))]
         if self.cell.feedback_size is not None:
             names[-1] = "what is fed first"
@@ -84,7 +100,9 @@ class Recurrent(Layer):
         for name, new, old in zip(names, given, initial, strict=True):
             if new is not None and new.shape != old.shape:
                 raise ShapeError(f"{name}: expected {list(old.shape)}, got {list(new.shape)}.")
-        return tuple(old if new is None else new for new, old in zip(given, initial, strict=True))
+        begun = tuple(old if new is None else new for new, old in zip(given, initial, strict=True))
+        own, end = len(self.cell.state_size) - self.cell.held, len(self.cell.state_size)
+        return (*begun[:own], *every[own:end], *begun[own:])
 
     def _check_targets(self, targets: Tensor, states: tuple[Tensor, ...], steps: int) -> None:
         if self.cell.feedback_size is None:
