@@ -91,3 +91,10 @@ def test_what_it_does_not_take_is_refused():
         elman.Parallel(elman.GRU(3, 4), tolerance=0.0)
     with pytest.raises(ArgumentError, match="T = 0"):
         layer(x[:0])
+
+
+@pytest.mark.parametrize("kind", [elman.Parallel, elman.RTRL])
+def test_what_belongs_to_a_whole_call_is_refused(kind):
+    for cell in (elman.around.VariationalDropout(elman.GRU(3, 4), 0.5), elman.around.weight_drop(elman.GRU(3, 4), 0.5)):
+        with pytest.raises(ArgumentError, match="as it is"):
+            kind(cell)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from elman.cells.cell import Cell
 from elman.compiler import register
+from elman.errors import ArgumentError
 
 _TWINS: "weakref.WeakKeyDictionary[nn.Module, dict[bool, dict[str, nn.Module]]]" = weakref.WeakKeyDictionary()
 
@@ -105,3 +106,12 @@ def _twin(path: str, module: nn.Module, known: dict[str, nn.Module], made: dict[
     # In one move: another thread may be running the twin.
     object.__setattr__(twin, "__dict__", module.__dict__ | own | {"_modules": parts, "handle": twin.__dict__["handle"]})
     return twin
+
+
+def check_plain(cell: Cell, what: str) -> None:
+    """Raise ArgumentError for a cell with something around it that belongs to a call over all steps.
+
+    Those are masks that are drawn once for a call, and weights that are computed once for it.
+    """
+    if cell.held or is_parametrized(cell):
+        raise ArgumentError(f"{what} only for a cell as it is: take off what goes around {type(cell).__name__}.")

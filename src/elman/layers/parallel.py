@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
+from elman.around.lend import check_plain
 from elman.cells import Cell
 from elman.errors import ArgumentError
 
@@ -46,6 +47,7 @@ class Parallel(Layer):
         self, cell: Cell, *, tolerance: float | None = None, iterations: int = 50, batch_first: bool = False
     ) -> None:
         super().__init__(batch_first)
+        check_plain(cell, "all steps are solved at once")
         if iterations < 1 or (tolerance is not None and tolerance <= 0):
             raise ArgumentError(f"expected iterations >= 1 and tolerance > 0, got {iterations} and {tolerance}.")
         self.loop = Recurrent(cell)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 from torch.nn.utils import stateless
 
+from elman.around.lend import check_plain
 from elman.cells import Cell
 from elman.errors import ArgumentError, ShapeError
 
@@ -38,6 +39,7 @@ class RTRL(nn.Module):
         super().__init__()
         if batch_size < 1:
             raise ArgumentError(f"expected at least one row, got batch_size = {batch_size}.")
+        check_plain(cell, "a cell learns online")
         self.cell, self.batch_size = cell, batch_size
         self.begin()
 
