@@ -296,7 +296,7 @@ def numbered(dtype, step):
 
 
 NUMBERED = {
-    "counted": numbered(torch.int64, lambda s, x, h, n: (tanh(x + 0.1 * n * h), n + (h * 3).long())),
+    "counted": numbered(torch.int64, lambda s, x, h, n: (tanh(x + 0.1 * n * h), n + (h > 0.1))),
     "narrow": numbered(torch.int32, lambda s, x, h, n: (tanh(x + 0.1 * n * h), n + 1)),
     "kept while": numbered(torch.int64, lambda s, x, h, n: (torch.where(n >= 2, h, tanh(x + h)), (h > 0) * (n + 1))),
     "truths": numbered(torch.bool, lambda s, x, h, n: (torch.where(n, tanh(x + h), h), ~n | (h > 0))),
@@ -328,6 +328,13 @@ GROWING = {
     "a generator of random numbers": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n * 6364136223846793005 + 1),
     "the sum of two states": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n + n),
     "far apart": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n + 10**12),
+    "a large one beside it": lambda s, x, h, n: (tanh(x + h), torch.where(n > 12347, n, n * 0 + (2**53 + 1))),
+    "a large constant": lambda s, x, h, n: (tanh(x + h), torch.where(n > 12346, torch.full_like(n, 2**53 + 1), n + 1)),
+    "from a real number": lambda s, x, h, n: (tanh(x + h), (x.abs() * 0 + 2.0**60).long() - (n * 0 + 1)),
+    "a real number that is counted on": lambda s, x, h, n: (
+        tanh(x + h),
+        torch.where(n > 12347, n + 1, (h * 0 + 2.0**53).long()),
+    ),
     "summed": lambda s, x, h, n: (tanh(x + 1e-18 * n * h), n + n.sum(-1, keepdim=True)),
 }
 

@@ -137,6 +137,50 @@ def test_truncated_is_what_its_definition_says(backend, name, k1, k2, reverse):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
+def test_one_block_of_all_steps_and_gradients_that_share_memory():
+    """Two biases get one tensor from the loop of the gradient; a part over all steps comes before others."""
+    x = torch.randn(9, 3, 3)
+    for layer in (
+        elman.nn.RNN(3, 4),
+        elman.Recurrent(
+            Written(lambda s, x, h: torch.tanh(x + h + s.b.sum()), (3,), b=torch.nn.Parameter(torch.randn(3))).float()
+        ),
+    ):
+        found = []
+        for way in (elman.Full(), elman.Truncated(3, 9)):
+            with elman.using(gradient=way):
+                found.append(torch.autograd.grad(layer(x)[0].square().sum(), list(layer.parameters())))
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("backend", ["c", "reference"])
+def test_a_final_state_is_sent_back_from_where_its_row_ends(backend):
+    layer = layer_of("gru")
+    x, lengths = torch.randn(10, 3, 3, dtype=torch.float64), torch.tensor([4, 0, 10])
+
+    def gradients(x, lengths):
+        x, start = x.clone().requires_grad_(), torch.zeros(x.size(1), 5, dtype=torch.float64, requires_grad=True)
+        with elman.using(backend=backend), elman.using(gradient=elman.Truncated(2, 3)):
+            _, h = layer(x, start, lengths=lengths)
+        return torch.autograd.grad(h.sin().sum(), (x, start))
+
+    got = gradients(x, lengths)
+    alone = gradients(x[:4, :1], None)
+    torch.testing.assert_close(got[0][:4, :1], alone[0])
+    assert torch.equal(got[1][1], torch.ones(5, dtype=torch.float64))  # of sin at 0, straight to where it began
+    torch.testing.assert_close(got[0][:, 2:], gradients(x[:, 2:], None)[0])
+
+
+def test_inside_of_one_way_another_can_be_full():
+    layer = layer_of("lstm")
+    with elman.using(gradient=elman.Truncated(1, 1)):
+        assert_same(outcome(layer, elman.Full()), outcome(layer, elman.Full()))
+        truncated = outcome(layer)
+    assert_same(outcome(layer), outcome(layer, elman.Full()))
+    assert not torch.allclose(truncated[1][-1], outcome(layer)[1][-1])
+
+
 def test_truncated_leaves_less_than_windows_cut_apart():
     layer = layer_of("lstm")
     full, windows, longer = (

@@ -55,7 +55,7 @@ from .cells import (
     UnICORNN,
     cite,
 )
-from .compiler import Checkpointed, PerStep, Schedule, Truncated, using
+from .compiler import Checkpointed, Full, PerStep, Schedule, Truncated, using
 from .layers import RTRL, BatchNormed, Bidirectional, Highway, Layer, Parallel, Recurrent, Residual, Stack
 from .version import __version__
 
@@ -97,6 +97,7 @@ __all__ = [
     "Elman",
     "FastGRNN",
     "FastRNN",
+    "Full",
     "GRUResetAfter",
     "GatedAntisymmetricRNN",
     "Highway",

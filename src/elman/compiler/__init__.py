@@ -8,7 +8,7 @@ from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
 from .runtime.store import BuildWarning, cache_folder, refusal
 from .runtime.tuned import forget_schedules, schedules_file
-from .runtime.ways import Checkpointed, PerStep, Truncated
+from .runtime.ways import Checkpointed, Full, PerStep, Truncated
 from .search import NOISE, Tuning, tune
 from .sequences import Sequences
 
@@ -19,6 +19,7 @@ __all__ = [
     "BuildWarning",
     "Checkpointed",
     "Compiler",
+    "Full",
     "LayerPlan",
     "PerStep",
     "Plan",

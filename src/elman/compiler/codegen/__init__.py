@@ -6,6 +6,17 @@ from .places import Memory
 from .product import product_text
 from .schedule import Schedule
 from .target import TARGETS, Target
-from .whole import HALF
+from .whole import HALF, check_whole_numbers
 
-__all__ = ["HALF", "TARGETS", "Kernel", "Memory", "Schedule", "Target", "light", "product_text", "together"]
+__all__ = [
+    "HALF",
+    "TARGETS",
+    "Kernel",
+    "Memory",
+    "Schedule",
+    "Target",
+    "check_whole_numbers",
+    "light",
+    "product_text",
+    "together",
+]

@@ -18,7 +18,6 @@ from .layout import Layout
 from .places import Memory
 from .schedule import Schedule
 from .target import header
-from .whole import check_whole_numbers
 
 _DTYPES = {"float32", "float64", "bool", "int64", "int32"}  # narrower ones wrap around where a real number does not
 
@@ -57,7 +56,6 @@ class Kernel:
         dtypes = {node.dtype for node in (*loop.nodes, *loop.sequences, *loop.invariants)}
         if dtypes - _DTYPES:
             raise TraceError(f"the C backend takes float32 and float64, not {', '.join(sorted(dtypes - _DTYPES))}")
-        check_whole_numbers(loop)
         self.double = bool(dtypes - {"float32", "bool"})
         self.lanes = schedule.machine.vector // (8 if self.double else 4)
         self.layout = Layout(loop, twice, outer)

@@ -29,22 +29,35 @@ def check_whole_numbers(loop: Loop) -> None:
             continue
         bits[node] = _STATE if node in entering else _bits(node, bits)
         if bits[node] > _MOST[node.dtype] and bits[node] != _STATE:
-            where = f" ({node.where})" if node.where else ""
-            raise TraceError(
-                f"the C backend computes whole numbers in double precision, and what {node.op} makes of them{where} "
-                f"may pass {_MOST[node.dtype]} bits: torch runs the step"
-            )
+            raise _too_large(node)
+    for carry in loop.carries:
+        leaving = carry.leaving
+        if leaving.dtype in HALF and HALF[leaving.dtype] < _read(leaving, bits) != _STATE:
+            raise _too_large(leaving)
+
+
+def _too_large(node: Node) -> TraceError:
+    where = f" ({node.where})" if node.where else ""
+    return TraceError(
+        f"the C backend computes whole numbers in double precision, and what {node.op} makes of them{where} "
+        f"may pass {_MOST[node.dtype]} bits: torch runs the step"
+    )
 
 
 def _bits(node: Node, bits: Mapping[Node, float]) -> float:
     """The bound of a node by those of its inputs; more than any for what may grow from step to step."""
     given = [_read(source, bits) for source in node.inputs]
     states = given.count(_STATE)
+    if any(_MOST[node.dtype] < bound != _STATE for bound in given):
+        return _MOST[node.dtype] + 1
     match node.op:
-        case "input" | "cast" if not any(source.dtype in HALF for source in node.inputs):
-            return 1 if node.inputs and node.inputs[0].dtype == "bool" else HALF[node.dtype]
+        case "input":
+            return HALF[node.dtype]
+        case "cast" if "float" in node.inputs[0].dtype:
+            return _MOST[node.dtype]  # as exact as it came, and too large for anything to be added
         case op if op in _SAME or op == "cast":
-            return max(given)
+            others = [bound for bound in given if bound != _STATE]
+            return _MOST[node.dtype] + 1 if states and max(others, default=0) > HALF[node.dtype] else max(given)
         case "add" | "sub" if not states:
             return max(given) + 1
         case "add" | "sub" if states == 1 and min(given) <= HALF[node.dtype]:

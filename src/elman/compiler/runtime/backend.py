@@ -16,7 +16,7 @@ from elman.errors import ArgumentError
 
 from .build import host, processor, runs_here
 from .programs import Backend
-from .ways import Way
+from .ways import Full, Way
 
 BACKENDS = ("c", "reference")
 
@@ -41,7 +41,7 @@ def using(backend: str | None = None, schedule: Schedule | None = None, gradient
     Args:
         backend: "c" (kernels; none for a layer is an error then) or "reference" (torch alone).
         schedule: how kernels are cut up.
-        gradient: how what runs meanwhile is differentiated: `Truncated`, `Checkpointed`, `PerStep`; None for in full.
+        gradient: how that is differentiated: `Full` (the default), `Truncated`, `Checkpointed` or `PerStep`.
 
     Raises:
         ArgumentError: an unknown backend or gradient, or a schedule for another processor than this one.
@@ -51,7 +51,7 @@ def using(backend: str | None = None, schedule: Schedule | None = None, gradient
     if schedule is not None and not runs_here(schedule.machine):
         raise ArgumentError(f"expected a schedule that runs here ({processor()}), got one for {schedule.target}.")
     if gradient is not None and not isinstance(gradient, Way):
-        raise ArgumentError(f"expected a gradient by elman.Truncated, Checkpointed or PerStep, got {gradient!r}.")
+        raise ArgumentError(f"expected a gradient by elman.Full, Truncated, Checkpointed or PerStep, got {gradient!r}.")
     old = _WANTED.get()
     new = _Wanted(backend or old.backend, schedule or old.schedule, gradient or old.gradient)
     token = _WANTED.set(new)
@@ -63,7 +63,8 @@ def using(backend: str | None = None, schedule: Schedule | None = None, gradient
 
 def way() -> Way | None:
     """How the caller wants to differentiate; None for in full."""
-    return _WANTED.get().gradient
+    chosen = _WANTED.get().gradient
+    return None if isinstance(chosen, Full) else chosen
 
 
 def choose(tensors: tuple[Tensor, ...]) -> Backend:

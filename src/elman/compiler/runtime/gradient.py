@@ -96,6 +96,15 @@ class Span:
             start, stop = self.rows.position(start), self.rows.position(stop)
         return {name: t[start:stop] if nodes[name].shape[:1] == (TIME,) else t for name, t in kept.items()}
 
+    def finished(self, given: Tensors) -> Tensor | None:
+        """[B] the step after the last one that a row makes, in the order of the layer; None where all make all."""
+        live = given.get("live") if self.rows is None else self.rows.live().to(next(iter(given.values())).device)
+        if live is None:
+            return None
+        lengths = live.sum(0)
+        # from the last step to the first, all rows that have a step end with t = 0
+        return (lengths > 0).long() if self.programs.compiled.loop.reverse else lengths
+
     def rows_at(self, part: Part) -> Rows | None:
         """The rows at the steps of a part."""
         return None if self.rows is None else self.rows.part(part.start, part.stop)
@@ -155,14 +164,22 @@ def sent_back(
     ends: Cotangents = cotangents[count:]
     found: Tensors = {}
     starts: list[Tensor] = []
+    finished = None if chained else span.finished(given)
     for number, part in reversed(list(enumerate(parts))):
         values = {**span.inputs_at(part, given), **firsts, **kept(number, part)}
-        coming = (*(_lost(g, part) for g in cotangents[:count]), *ends)
+        now = ends if finished is None else [_of_rows(g, part.lost, finished) for g in ends]
+        coming = (*(_lost(g, part) for g in cotangents[:count]), *now)
         some, entering = back(span, program, part, values, states, coming)
-        _add(span, found, some, part, chained)
+        _add(span, found, some, part, single=len(parts) == 1, chained=chained)
         if part.begins:
             starts = [g if not starts else g + starts[place] for place, g in enumerate(entering)]
-        ends = entering if chained else (None,) * len(entering)
+        if chained:
+            ends = entering
+        elif finished is None:
+            ends = (None,) * len(entering)
+    if finished is not None:  # a row without any step gives out its initial state
+        never = [_of_rows(g, (-1, 0), finished) for g in ends]
+        starts = [start if g is None else start + g for g, start in zip(never, starts, strict=True)]
     return collected(span, found, starts)
 
 
@@ -228,13 +245,22 @@ def _lost(g: Tensor | None, part: Part) -> Tensor | None:
     return coming
 
 
-def _add(span: Span, found: Tensors, some: Tensors, part: Part, chained: bool) -> None:
+def _of_rows(g: Tensor | None, steps: tuple[int, int], finished: Tensor) -> Tensor | None:
+    """The cotangent of a state [B, ...] in the rows whose last step is one of some."""
+    if g is None:
+        return None
+    here = (finished > steps[0]) & (finished <= steps[1])
+    return torch.where(here.reshape(-1, *[1] * (g.dim() - 1)), g, torch.zeros((), dtype=g.dtype, device=g.device))
+
+
+def _add(span: Span, found: Tensors, some: Tensors, part: Part, *, single: bool, chained: bool) -> None:
     """Add the cotangents of a part to those of all: step by step for what differs from step to step."""
     for name, g in some.items():
-        if part.stop - part.start == span.steps and name not in found:
+        if single:
             found[name] = g
-        elif name.removeprefix("d ") not in span.timed:
-            found[name] = g.clone() if name not in found else found[name].add_(g)
+        elif name.removeprefix("d ") not in span.timed:  # a copy of its own: two names may share what they get
+            own = g.clone(memory_format=torch.contiguous_format) if name not in found else found[name].add_(g)
+            found[name] = own
         elif chained:
             if name not in found:
                 found[name] = block((span.steps, *g.shape[1:]), g.dtype, g.device)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from elman.compiler.codegen import Schedule, light
+from elman.compiler.codegen import Schedule, check_whole_numbers, light
 from elman.compiler.unfold import Stages
 from elman.errors import SetupError, TraceError
 
@@ -82,6 +82,7 @@ class Programs:
         if schedule is None or not self.compiled.loop.carries:
             return Program(hoisted())
         try:
+            check_whole_numbers(self.compiled.loop)
             return NativeProgram(hoisted(light=light), schedule, kept)
         except (TraceError, SetupError) as error:
             if self.backend.strict:

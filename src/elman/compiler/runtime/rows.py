@@ -170,19 +170,22 @@ def fill_ended(sequence: Tensor, live: Tensor) -> Tensor:
     """[T, B, ...] in which each ended row repeats its last step, so that no padding (NaN, say) is ever read.
 
     Zeros would do for most steps, but not for one that divides by x: 0 / 0 in an ended row would spoil the
-    gradient of the shared parameters. Rows without any step become zeros.
+    gradient of the shared parameters. Rows without any step repeat the longest row; where there is no step at all,
+    they become ones.
     """
-    lengths, rest = live.sum(0), (1,) * (sequence.dim() - 2)
-    steps = torch.minimum(torch.arange(len(live), device=live.device).unsqueeze(1), (lengths - 1).clamp(min=0))
-    index = steps.reshape(*live.shape, *rest).expand(*live.shape, *sequence.shape[2:])
-    empty = (lengths == 0).reshape(1, -1, *rest)
-    return torch.where(empty, torch.zeros((), dtype=sequence.dtype, device=live.device), sequence.gather(0, index))
+    lengths, (steps, batch) = live.sum(0), live.shape
+    row = torch.where(lengths > 0, torch.arange(batch, device=live.device), lengths.argmax())
+    step = torch.minimum(torch.arange(steps, device=live.device).unsqueeze(1), (lengths[row] - 1).clamp(min=0))
+    flat = sequence.reshape(steps * batch, *sequence.shape[2:]).index_select(0, (step * batch + row).flatten())
+    return torch.where(
+        lengths.any(), flat.view(sequence.shape), torch.ones((), dtype=sequence.dtype, device=live.device)
+    )
 
 
 def filled(given: Sequences) -> Sequences:
     """The inputs of all steps as a loop over all rows may read them."""
     live = given.live
-    if live is None:
+    if live is None or given.batch == 0:
         return given
     x, fed = (None if t is None else fill_ended(t, live) for t in (given.x, given.fed))
     return replace(given, x=x, fed=fed)

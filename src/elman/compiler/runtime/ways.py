@@ -17,7 +17,9 @@ class Truncated:
         dθ = Σ_j  Σ_{(j-1) k1 < t <= j k1}  dL(t)/dθ  through the steps  j k1 - k2 < t <= j k1
 
     Only with k1 = k2 is it what cutting the sequence in windows gives. The steps are counted in the order of the
-    layer. What is given out does not change, and the state goes on from block to block.
+    layer, from its first one: in a layer that runs backwards from t = T, also for rows that begin later. What is given
+    out does not change, and the state goes on from block to block; the loss of a row's final state belongs to its last
+    step.
 
     Args:
         k1: steps of a block.
@@ -81,8 +83,9 @@ class PerStep:
     A parameter that T steps share then needs memory for T of them.
 
     Args:
-        how: "sum", "mean", "last" (of the order of the layer), a tensor [T] of weights, or a function of the name of
-            the parameter in its cell and the gradients [T, ...], in the order of x, that returns one of its shape.
+        how: "sum", "mean" (over T), "last" (the last of T in the order of the layer), a tensor [T] of weights, or a
+            function of the name of the parameter in its cell and the gradients [T, ...], in the order of x, that
+            returns one of its shape.
 
     Raises:
         ArgumentError: another word, or a tensor of another shape.
@@ -125,4 +128,10 @@ _WORDS: dict[str, Callable[[Tensor, bool], Tensor]] = {
     "last": lambda gradients, reverse: gradients[0 if reverse else -1],
 }
 
-Way = Truncated | Checkpointed | PerStep
+
+@dataclass(frozen=True)
+class Full:
+    """The full gradient, all at once: the default, and the way back to it inside of another one."""
+
+
+Way = Truncated | Checkpointed | PerStep | Full
