@@ -156,3 +156,20 @@ def test_what_all_steps_read_outlives_a_run_of_steps(steps, batch):
             got = layer(x)[0]
         with elman.using(backend="reference"):
             torch.testing.assert_close(got, layer(x)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [[5, 0, 3], [0, 0, 0]])
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_row_without_steps_divides_by_nothing(lengths, reset):
+    """Where rows are not packed, what stands in an empty row must still be something that a step can divide by."""
+    cell = Written(
+        lambda s, x, h: torch.tanh(x / x.norm(dim=-1, keepdim=True) @ s.A + h),
+        (4,),
+        A=nn.Parameter(random_tensor(4, 4).detach()),
+    )
+    layer, x = elman.Recurrent(cell), random_tensor(5, 3, 4).detach().clone()
+    x[:, 1] = 0
+    marks = {"reset": torch.zeros(5, 3, dtype=torch.bool)} if reset else {}
+    y, _ = layer(x, lengths=torch.tensor(lengths), **marks)
+    (g,) = torch.autograd.grad(y.square().sum(), [cell.A])
+    assert torch.isfinite(y).all() and torch.isfinite(g).all()
