@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import elman
+from compiled import Written
 from elman.errors import ArgumentError
 from elman.layers.parallel import ConvergenceWarning, scan
 
@@ -100,3 +101,15 @@ def test_what_belongs_to_a_whole_call_is_refused(kind):
     for cell in (elman.around.VariationalDropout(elman.GRU(3, 4), 0.5), dropped):
         with pytest.raises(ArgumentError, match="as it is"):
             kind(cell)
+
+
+def test_an_ended_row_divides_by_nothing():
+    """Padding of zeros, in a step that divides by x: nothing of it reaches the shared weights."""
+    cell = Written(
+        lambda s, x, h: torch.tanh(x / x.norm(dim=-1, keepdim=True) @ s.A + h), (3,), A=nn.Parameter(torch.eye(3))
+    )
+    x = torch.randn(T, B, 3)
+    x[12:, 2] = 0
+    y, _ = elman.Parallel(cell.float())(x, lengths=torch.tensor([37, 20, 12]))
+    (g,) = torch.autograd.grad(y.square().sum(), [cell.A])
+    assert torch.isfinite(g).all()

@@ -6,6 +6,8 @@ from .pipeline import StepByStepWarning, unroll
 from .plan import STAGES, LayerPlan, Plan, planning
 from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
+from .runtime.eager import one_step, where_rows
+from .runtime.rows import fill_ended
 from .runtime.store import BuildWarning, cache_folder, refusal
 from .runtime.tuned import forget_schedules, schedules_file
 from .runtime.ways import Checkpointed, Full, PerStep, Truncated
@@ -29,9 +31,11 @@ __all__ = [
     "Truncated",
     "Tuning",
     "cache_folder",
+    "fill_ended",
     "find_compiler",
     "forget_schedules",
     "host",
+    "one_step",
     "planning",
     "processor",
     "refusal",
@@ -40,4 +44,5 @@ __all__ = [
     "tune",
     "unroll",
     "using",
+    "where_rows",
 ]

@@ -101,7 +101,9 @@ def run(
     named = compiled.named(given, parameters, states, generator)
     tensors = (*named.values(), *states)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    backend = in_range(choose(tensors), tensors) if compiled.counts else choose(tensors)
+    backend = choose(tensors)
+    if compiled.counts:
+        backend = in_range(backend, tensors)
     chosen = way()
     job = prepared(compiled, backend, given, named, training, isinstance(chosen, PerStep))
     if job.programs.refused:

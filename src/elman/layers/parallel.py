@@ -9,9 +9,9 @@ from torch.func import jacrev, vmap
 
 from elman.around.lend import check_plain
 from elman.cells import Cell
+from elman.compiler import fill_ended, one_step, where_rows
 from elman.errors import ArgumentError
 
-from . import lengths as rows
 from .layer import Layer, Marks
 from .recurrent import Recurrent
 
@@ -71,7 +71,8 @@ class Parallel(Layer):
         if not first or not all(s.is_floating_point() for s in first):
             raise ArgumentError(f"{type(self.cell).__name__} carries no real numbers from step to step: use Recurrent.")
         start = torch.cat([s.flatten(1) for s in first], 1)
-        problem = _Problem(self.cell, first, _clean(x, marks), marks.live, steps)
+        live = marks.live
+        problem = _Problem(self.cell, first, x if x is None or live is None else fill_ended(x, live), live, steps)
         found = self._solved(problem, start)
         if found is None:
             self.used = 0
@@ -83,9 +84,7 @@ class Parallel(Layer):
             )
             return self.loop.run(x, state, marks, steps, batch)
         before = torch.cat([start.unsqueeze(0), found[:-1]])
-        slopes = problem.slopes(before)
-        after, _ = problem.step(torch.cat([start.unsqueeze(0), found[:-1].detach()]))
-        states = _SentBack.apply(after, slopes)
+        states = _SentBack.apply(problem.step(before), problem.slopes(before))
         y = problem.output(states)
         ends = problem.split(states[-1])
         return y, ends[0] if len(ends) == 1 else ends
@@ -94,20 +93,21 @@ class Parallel(Layer):
     def _solved(self, problem: "_Problem", start: Tensor) -> Tensor | None:
         """The states after each step [T, B, S]; None where the iterations do not converge."""
         tolerance = self.tolerance or 100 * torch.finfo(start.dtype).eps
-        found = start.expand(problem.steps, *start.shape)
+        before = start.expand(problem.steps, *start.shape)
+        after = problem.step(before)
         for number in range(1, self.iterations + 1):
-            before = torch.cat([start.unsqueeze(0), found[:-1]])
-            slopes, (after, _) = problem.slopes(before), problem.step(before)
+            slopes = problem.slopes(before)
             rest = after - (slopes @ before.unsqueeze(-1)).squeeze(-1)
-            rest[0] += (slopes[0] @ start.unsqueeze(-1)).squeeze(-1)
+            rest[0] = after[0]  # what enters the first step is known
             found = scan(slopes, rest)
-            again, _ = problem.step(torch.cat([start.unsqueeze(0), found[:-1]]))
-            error = (again - found).abs().max()
+            before = torch.cat([start.unsqueeze(0), found[:-1]])
+            after = problem.step(before)
+            error = (after - found).abs().max()
             if not torch.isfinite(error):
                 return None
             if error <= tolerance * max(1.0, float(found.abs().max())):
                 self.used = number
-                return again
+                return after
         return None
 
 
@@ -125,12 +125,11 @@ class _Problem:
         parts = states.split(sizes, -1)
         return tuple(part.reshape(*states.shape[:-1], *shape) for part, shape in zip(parts, self.shapes, strict=True))
 
-    def step(self, before: Tensor) -> tuple[Tensor, Tensor]:
-        """From the states before each step [T, B, S] to those after it, and what is given out [T, B, O]."""
+    def step(self, before: Tensor) -> Tensor:
+        """From the states before each step [T, B, S] to those after it."""
         x = None if self.x is None else self.x.flatten(0, 1)
-        after, y = self._rows(before.flatten(0, 1), x)
-        after, y = after.view(before.shape), y.view(*before.shape[:2], *y.shape[1:])
-        return (after if self.live is None else torch.where(self.live.unsqueeze(-1), after, before)), y
+        after = self._rows(before.flatten(0, 1), x).view(before.shape)
+        return after if self.live is None else where_rows(self.live, after, before)
 
     def output(self, after: Tensor) -> Tensor:
         """What is given out after each step, zero where a row has ended."""
@@ -138,7 +137,7 @@ class _Problem:
         fed = self.cell.feedback_size is not None
         y = states[-1] if fed else self.cell.output(*states)
         y = y.view(*after.shape[:2], *y.shape[1:])
-        return y if self.live is None else torch.where(self.live.reshape(*self.live.shape, *[1] * (y.dim() - 2)), y, 0)
+        return y if self.live is None else where_rows(self.live, y, torch.zeros_like(y))
 
     @torch.no_grad()
     def slopes(self, before: Tensor) -> Tensor:
@@ -146,23 +145,18 @@ class _Problem:
         x = None if self.x is None else self.x.flatten(0, 1)
 
         def alone(state: Tensor, x: Tensor | None) -> Tensor:
-            return self._rows(state.unsqueeze(0), None if x is None else x.unsqueeze(0))[0].squeeze(0)
+            return self._rows(state.unsqueeze(0), None if x is None else x.unsqueeze(0)).squeeze(0)
 
         found = vmap(jacrev(alone), in_dims=(0, None if x is None else 0))(before.flatten(0, 1), x)
         found = found.view(*before.shape, before.shape[-1])
         if self.live is None:
             return found
-        return torch.where(self.live[..., None, None], found, torch.eye(found.shape[-1]).to(found))
+        return where_rows(self.live, found, torch.eye(found.shape[-1]).to(found))
 
-    def _rows(self, states: Tensor, x: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _rows(self, states: Tensor, x: Tensor | None) -> Tensor:
         """One step of some rows [N, S]."""
-        given = list(self.split(states))
-        fed = [] if self.cell.feedback_size is None else [given.pop()]
-        made = self.cell.step(x, *fed, *given)
-        made = tuple(made) if isinstance(made, tuple | list) else (made,)
-        y = self.cell.output(*made)
-        leaving = (*(made if self.cell.state_size else ()), *([y] if fed else []))
-        return torch.cat([s.flatten(1) for s in leaving], 1), y
+        leaving, _, _ = one_step(self.cell, x, None, self.split(states))
+        return torch.cat([s.flatten(1) for s in leaving], 1)
 
 
 class _SentBack(torch.autograd.Function):
@@ -205,11 +199,3 @@ def scan(slopes: Tensor, rest: Tensor) -> Tensor:
     found = torch.empty_like(rest)
     found[::2], found[odd] = first, second
     return found
-
-
-def _clean(x: Tensor | None, marks: Marks) -> Tensor | None:
-    """x with nothing but zeros where a row has ended."""
-    if x is None or marks.lengths is None:
-        return x
-    live = rows.live_rows(marks.lengths, x.size(0))
-    return torch.where(live.reshape(*live.shape, *[1] * (x.dim() - 2)), x, torch.zeros((), dtype=x.dtype))

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elman.compiler import where_rows
 from elman.errors import ArgumentError, ShapeError
 
 from .layer import Layer, Marks
@@ -36,7 +37,7 @@ class _Around(Layer):
             )
         y = self.mix(x, y)
         if marks.live is not None:
-            y = torch.where(marks.live.reshape(marks.live.shape + (1,) * (y.dim() - 2)), y, torch.zeros_like(y))
+            y = where_rows(marks.live, y, torch.zeros_like(y))
         return y, state
 
     def mix(self, x: Tensor, y: Tensor) -> Tensor:

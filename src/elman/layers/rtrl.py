@@ -9,6 +9,7 @@ from torch.nn.utils import stateless
 
 from elman.around.lend import check_plain
 from elman.cells import Cell
+from elman.compiler import one_step
 from elman.errors import ArgumentError, ShapeError
 
 States = tuple[Tensor, ...]
@@ -90,15 +91,10 @@ class RTRL(nn.Module):
 
     def _step(self, parameters: dict[str, Tensor], states: States, x: Tensor | None) -> tuple[States, States]:
         """The states that leave and what is given out, of one row; twice, for the slopes and for the values."""
-        cell = self.cell
-        x, given = None if x is None else x.unsqueeze(0), [state.unsqueeze(0) for state in states]
-        fed = [] if cell.feedback_size is None else [given.pop()]
-        with stateless._reparametrize_module(cell, parameters):
-            made = cell.step(x, *fed, *given)
-            made = tuple(made) if isinstance(made, tuple | list) else (made,)
-            y = cell.output(*made)
-        leaving = (*(made if cell.state_size else ()), *([y] if fed else []), y)
-        found = tuple(tensor.squeeze(0) for tensor in leaving)
+        x = None if x is None else x.unsqueeze(0)
+        with stateless._reparametrize_module(self.cell, parameters):
+            leaving, y, _ = one_step(self.cell, x, None, tuple(state.unsqueeze(0) for state in states))
+        found = tuple(tensor.squeeze(0) for tensor in (*leaving, y))
         return found, found
 
     def _carried(self, of_parameters: dict[str, Tensor], of_states: States) -> dict[str, Tensor]:

@@ -89,18 +89,18 @@ def unroll_eagerly(
     for t in reversed(range(given.steps)) if given.reverse else range(given.steps):
         entering = states
         if given.reset is not None:
-            entering = tuple(choose(given.reset[t], i, s) for i, s in zip(initial, states, strict=True))
+            entering = tuple(where_rows(given.reset[t], i, s) for i, s in zip(initial, states, strict=True))
         x = None if given.x is None else given.x[t]
         fed = None if given.fed is None else given.fed[t]
         leaving, y, _ = one_step(cell, x, fed, entering, emit)
         if given.live is not None:
-            leaving = tuple(choose(given.live[t], new, old) for new, old in zip(leaving, states, strict=True))
-            y = choose(given.live[t], y, torch.zeros_like(y))
+            leaving = tuple(where_rows(given.live[t], new, old) for new, old in zip(leaving, states, strict=True))
+            y = where_rows(given.live[t], y, torch.zeros_like(y))
         states = leaving
         outputs.append(y)
     return torch.stack(outputs[::-1] if given.reverse else outputs), states
 
 
-def choose(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """`yes` in the marked rows [B], `no` in the others."""
+def where_rows(rows: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """`yes` in the marked rows, [B] or [T, B], and `no` in the others."""
     return torch.where(rows.reshape(rows.shape + (1,) * (yes.dim() - rows.dim())), yes, no)

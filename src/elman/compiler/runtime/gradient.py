@@ -12,6 +12,7 @@ from torch import Tensor
 
 from elman.axes import TIME, numbers
 
+from .eager import where_rows
 from .memory import block
 from .native import NativeProgram
 from .program import Program, Tensors
@@ -68,7 +69,7 @@ class Span:
         found, steps, reverse = [], self.steps, self.programs.compiled.loop.reverse
         for first in range(0, steps, length):
             last = min(first + length, steps)
-            start = min(first, max(0, last - back)) if back else first
+            start = min(first, max(0, last - back))
             if reverse:
                 found.append(Part(steps - last, steps - start, (steps - last, steps - first), start == 0))
             else:
@@ -249,8 +250,7 @@ def _of_rows(g: Tensor | None, steps: tuple[int, int], finished: Tensor) -> Tens
     """The cotangent of a state [B, ...] in the rows whose last step is one of some."""
     if g is None:
         return None
-    here = (finished > steps[0]) & (finished <= steps[1])
-    return torch.where(here.reshape(-1, *[1] * (g.dim() - 1)), g, torch.zeros((), dtype=g.dtype, device=g.device))
+    return where_rows((finished > steps[0]) & (finished <= steps[1]), g, torch.zeros_like(g))
 
 
 def _add(span: Span, found: Tensors, some: Tensors, part: Part, *, single: bool, chained: bool) -> None:

@@ -174,6 +174,8 @@ def fill_ended(sequence: Tensor, live: Tensor) -> Tensor:
     they become ones.
     """
     lengths, (steps, batch) = live.sum(0), live.shape
+    if batch == 0:
+        return sequence
     row = torch.where(lengths > 0, torch.arange(batch, device=live.device), lengths.argmax())
     step = torch.minimum(torch.arange(steps, device=live.device).unsqueeze(1), (lengths[row] - 1).clamp(min=0))
     flat = sequence.reshape(steps * batch, *sequence.shape[2:]).index_select(0, (step * batch + row).flatten())
@@ -185,7 +187,7 @@ def fill_ended(sequence: Tensor, live: Tensor) -> Tensor:
 def filled(given: Sequences) -> Sequences:
     """The inputs of all steps as a loop over all rows may read them."""
     live = given.live
-    if live is None or given.batch == 0:
+    if live is None:
         return given
     x, fed = (None if t is None else fill_ended(t, live) for t in (given.x, given.fed))
     return replace(given, x=x, fed=fed)
