@@ -17,7 +17,7 @@ from .runtime.job import programs_of
 from .runtime.native import kernel_of
 from .runtime.program import body_of
 from .runtime.programs import Backend, Programs
-from .unfold import Loop, Stages, show_loop, show_stages
+from .unfold import Loop, Stages, linear, show_loop, show_stages
 
 DRAWN = ("trace", "unfold", "gradient", "hoist")
 STAGES = (*DRAWN, "schedule", "c")
@@ -207,6 +207,8 @@ def note(cell: object, programs: Programs | None, reason: str = "") -> None:
 
 def _summary(stages: Stages) -> str:
     inside = "nothing" if stages.inside is None else _counted(body_of(stages.inside))
+    if stages.inside is not None and linear(stages.inside) is not None:
+        inside += ", linear: a scan"
     return f"before: {_counted(stages.before)} | inside: {inside} | after: {_counted(stages.after)}"
 
 

@@ -15,6 +15,7 @@ from .memory import block
 from .onednn import BY_ONEDNN, addmm, mm, packed, takes
 from .products import BY_TORCH
 from .python import build, render, sliced_nodes, step_weights
+from .scan import pays, scan_of
 
 Tensors = dict[str, Tensor]
 Result = tuple[Tensors, tuple[Tensor, ...]]
@@ -36,7 +37,9 @@ class Program:
         self.stages = stages
         self.text = {"before": render("before", stages.before)}
         self._blocks = _Blocks(stages.inside) if stages.inside is not None and write else None
+        self._scan = None
         if stages.inside is not None:
+            self._scan = scan_of(stages.inside) if write else None
             body, places = body_of(stages.inside), self._blocks.places if self._blocks else ()
             weights = step_weights(body, stages.inside.invariants) if write else {}
             self._sliced = sliced_nodes(body, places) if write else {}
@@ -67,7 +70,10 @@ class Program:
         if inside is None:
             values = {**given, **self._before(given, size)}
         else:
-            values, states = (self._written if self._blocks else self._stacked)(inside, given, states, size)
+            found = self._scanned(given, states, size)
+            if found is None:
+                found = (self._written if self._blocks else self._stacked)(inside, given, states, size)
+            values, states = found
         results = self._run["after"](*size, *(values[str(i.value)] for i in after.inputs))
         return dict(zip(after.outputs, results, strict=True)), states
 
@@ -75,6 +81,14 @@ class Program:
         """What the stage before hands over."""
         inputs = (given[str(i.value)] for i in self.stages.before.inputs)
         return dict(zip(self.stages.before.outputs, self._run["before"](*size, *inputs), strict=True))
+
+    def _scanned(self, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result | None:
+        """All steps at once; None where the steps must run one after the other, or do so faster."""
+        if self._scan is None or not pays(states, size[0]):
+            return None
+        values = {**given, **self._before(given, size)}
+        found = self._scan(values, states, *size[:2])
+        return None if found is None else ({**values, **found[0]}, found[1])
 
     def _written(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
         """The steps one after the other; what is wanted of each goes where it will stay."""
