@@ -88,9 +88,11 @@ def test_a_scan_of_matrices_is_the_loop(steps):
 def test_the_cells_that_are_linear_in_their_state_are_found(name):
     cell = make_cell(name, 3, 4)
     x, options = make_input(cell, 5, 2, 3)
-    _, forward, gradient = str(elman.Recurrent(cell).plan(x, make_state(cell, 2), **options)).splitlines()
-    assert ("linear: a scan" in forward) == (name in LINEAR)
-    assert "linear: a scan" in gradient or name not in LINEAR
+    for backend, words in (("c", ", linear |"), ("reference", ", linear: a scan |")):
+        with elman.using(backend=backend):
+            _, forward, gradient = str(elman.Recurrent(cell).plan(x, make_state(cell, 2), **options)).splitlines()
+        assert (words in forward) == (name in LINEAR)
+        assert words in gradient or name not in LINEAR
 
 
 def test_a_product_of_the_state_is_no_scan(scans):

@@ -13,7 +13,7 @@ from elman.compiler.unfold import Loop, Stages
 
 from .memory import block
 from .onednn import BY_ONEDNN, addmm, mm, packed, takes
-from .products import BY_TORCH
+from .products import BY_TORCH, Products
 from .python import build, render, sliced_nodes, step_weights
 from .scan import pays, scan_of
 
@@ -31,9 +31,10 @@ class Program:
         stages: what to run.
         write: what is wanted of each step is written into one block of memory for all steps; without it every
             result is a new tensor, and autograd can follow.
+        products: who multiplies before and after the loop; the fastest that torch has, if None.
     """
 
-    def __init__(self, stages: Stages, write: bool = True) -> None:
+    def __init__(self, stages: Stages, write: bool = True, products: Products | None = None) -> None:
         self.stages = stages
         self.text = {"before": render("before", stages.before)}
         self._blocks = _Blocks(stages.inside) if stages.inside is not None and write else None
@@ -47,7 +48,7 @@ class Program:
             self.text["inside"] = render("inside", body, places, weights, self._sliced, returned, free=False)
             self._weights = {str(node.value): turned for node, turned in weights.items()}
         self.text["after"] = render("after", stages.after)
-        products = BY_ONEDNN if write else BY_TORCH
+        products = products or (BY_ONEDNN if write else BY_TORCH)
         self._run = {name: build(name, text, products) for name, text in self.text.items()}
         if "inside" in self.text:
             self._run["inside, packed"] = build("inside", self.text["inside"], mm=mm, addmm=addmm)
