@@ -79,7 +79,8 @@ def test_public_names_are_documented():
 
 
 def public_rooms():
-    rooms = ("cells", "around", "init", "layers", "nn", "decoding", "data", "training", "tasks", "inspection", "export")
+    rooms = ("cells", "around", "init", "layers", "nn", "decoding", "patterns", "data", "training", "tasks")
+    rooms += ("inspection", "export")
     return [room for room in rooms if any((ROOT / "src/elman").glob(f"{room}*"))]
 
 
