@@ -106,8 +106,11 @@ def reader(name, kind):
 
 
 @reads
-@pytest.mark.parametrize("kind", ["plain", "conditioned", "attentive", "input feeding"])
-@backends
+@pytest.mark.parametrize(
+    ("kind", "backend"),
+    [(kind, "reference") for kind in ("plain", "conditioned", "attentive", "input feeding")]
+    + [pytest.param("attentive", "c", marks=pytest.mark.slow)],
+)
 def test_encoder_and_decoder(name, kind, backend):
     torch.manual_seed(0)
     model = reader(name, kind)
