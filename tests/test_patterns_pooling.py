@@ -109,7 +109,7 @@ def test_the_last_of_both_directions_are_their_final_states():
 
 
 def test_a_pool_says_what_it_cannot_take():
-    for y in (drawn(T, H), drawn(0, B, H)):
+    for y in (drawn(T, H), drawn(0, B, H), torch.nn.utils.rnn.pack_padded_sequence(drawn(T, B, H), [6] * B)):
         with pytest.raises(ShapeError, match=r"y \[T, B, H\]"):
             Mean()(y)
     with pytest.raises(ShapeError, match="lengths"):

@@ -314,6 +314,8 @@ def test_what_does_not_fit_is_said_before_anything_runs():
         reader("fed, general").sequence(TOKENS, coded(model))
     with pytest.raises(ShapeError, match=r"source \[S, B"):
         model.encode(SOURCE[0])
+    with pytest.raises(ShapeError, match=r"padded.*PackedSequence"):
+        model.encode(nn.utils.rnn.pack_padded_sequence(SOURCE, [S] * B))
     with pytest.raises(ArgumentError, match="row 1"):
         model.encode(SOURCE, torch.tensor([5, 6, 1, 1]))
     with pytest.raises(ShapeError, match="lengths"):

@@ -72,8 +72,9 @@ class EncoderDecoder(nn.Module):
         Raises:
             ShapeError, ArgumentError: a source or lengths that do not fit.
         """
-        if source.dim() < 2:
-            raise ShapeError(f"expected a source [S, B, ...], got {list(source.shape)}.")
+        if not isinstance(source, Tensor) or source.dim() < 2:
+            got = list(source.shape) if isinstance(source, Tensor) else type(source).__name__
+            raise ShapeError(f"expected a source [S, B, ...], padded, and its lengths [B], got {got}.")
         steps, batch = source.shape[:2]
         if lengths is not None:
             lengths = rows.check_lengths(lengths, steps, batch).to(source.device)

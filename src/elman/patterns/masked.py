@@ -19,8 +19,9 @@ def live_steps(y: Tensor, lengths: Any) -> Tensor:
     Raises:
         ShapeError, ArgumentError: y is no sequence, or lengths do not fit it.
     """
-    if y.dim() != 3 or not len(y):
-        raise ShapeError(f"expected y [T, B, H] with T >= 1, got {list(y.shape)}: what a layer gives out.")
+    if not isinstance(y, Tensor) or y.dim() != 3 or not len(y):
+        got = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
+        raise ShapeError(f"expected y [T, B, H] with T >= 1, padded, as a layer gives it out, got {got}.")
     steps, batch = y.shape[:2]
     if lengths is None:
         return torch.ones(steps, batch, dtype=torch.bool, device=y.device)
