@@ -19,7 +19,7 @@ DATA = ("*train_simple.txt.gz", "*test_simple.txt.gz")
 ASKED = (Asked("exact sequences of the test split, %", ">", 99),)
 
 VALIDATION, P = 1_000, 0.5
-HIDDEN, EMBEDDED, EPOCHS, RATE, ROWS = 128, 32, 8, 4e-3, 64
+HIDDEN, EMBEDDED, EPOCHS, RATE, ROWS = 128, 32, 16, 4e-3, 64
 
 
 def lines(file):
