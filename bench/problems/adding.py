@@ -22,7 +22,7 @@ def error(network, sample):
 
 def run(settings):
     """Train and test."""
-    steps, plan = (20, Plan(3, 0.005, every=2)) if settings.quick else (STEPS, Plan(1500, 0.005, enough=2e-4))
+    steps, plan = (20, Plan(3, 0.005, every=2)) if settings.quick else (STEPS, Plan(2500, 0.005, enough=2e-4, shown=5))
     training, checking, testing = generators(settings.seed)
     torch.manual_seed(settings.seed)
     cell = elman.GRU(2, UNITS)
