@@ -76,7 +76,7 @@ def measure(name, module, settings):
     for measured in module.run(settings):
         left.remove(measured.asked)
         now = time.perf_counter()
-        verdict = "met" if measured.met else "MISSED"
+        verdict = "quick" if settings.quick else "met" if measured.met else "MISSED"
         yield Line(
             name, str(settings.seed), measured.asked, f"{measured.value:.4g}", verdict, now - start, measured.note
         )
@@ -126,12 +126,12 @@ def main(arguments=None):
     torch.set_num_threads(a.threads)
     lines = list(run({name: found[name] for name in a.rows or found}, a.seeds, a.data, a.quick))
     table = Table("Asked and measured", HEADER, tuple(line.cells for line in lines))
-    show(table)
+    show(Table(table.title, HEADER[:-1], tuple(cells[:-1] for cells in table.rows)))  # the notes have been printed
     if a.write:
         text = "\n".join([INTRODUCTION.format(head=head(), threads=a.threads), markdown(table)])
         (DOCS / "tables.md").write_text(text, encoding="utf-8")
         print(f"written: {DOCS / 'tables.md'}")
-    return 0 if all(line.verdict == "met" for line in lines) else 1
+    return 0 if all(line.verdict in ("met", "quick") for line in lines) else 1
 
 
 if __name__ == "__main__":

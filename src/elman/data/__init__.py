@@ -1,5 +1,6 @@
-"""Data: text from files, its vocabulary, and batches of streams that run on from window to window."""
+"""Data: text, its vocabulary, streams that run on from window to window; synthetic problems in `problems`."""
 
+from . import problems
 from .streams import Streams, fitting_rows
 from .text import Reading, builtin_text, read_text
 from .vocabulary import UNKNOWN, Vocabulary, build_vocabulary
@@ -12,5 +13,6 @@ __all__ = [
     "build_vocabulary",
     "builtin_text",
     "fitting_rows",
+    "problems",
     "read_text",
 ]
