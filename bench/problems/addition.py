@@ -11,7 +11,7 @@ import torch
 from elman.decoding import TeacherForcing
 
 from . import Asked, Measured
-from .reading import BOS, EOS, Pairs, exact, fit, reader
+from .reading import BOS, EOS, Pairs, epochs, exact, fit, reader
 
 TITLE = "3-digit addition by encoder and decoder"
 DATA = ()
@@ -20,7 +20,7 @@ ASKED = (Asked("exact answers of unseen pairs, %", ">=", 99),)
 SYMBOLS = "0123456789+"
 VOCABULARY = BOS + 1 + len(SYMBOLS)
 PAIRS, TEST, VALIDATION = 50_000, 5_000, 1_000
-HIDDEN, EMBEDDED, EPOCHS, RATE, ROWS = 128, 32, 12, 4e-3, 64
+HIDDEN, EMBEDDED, EPOCHS, RATE = 128, 32, 12, 4e-3
 
 
 def numbered(text):
@@ -48,8 +48,9 @@ def run(settings):
     every = made(300 if settings.quick else PAIRS, generator)
     order = torch.randperm(len(every), generator=generator).tolist()  # short numbers are used up early
     test, validation = len(every) * TEST // PAIRS, len(every) * VALIDATION // PAIRS
-    held, checked, taught = order[:test], order[test : test + validation], order[test + validation :]
+    held, checked = every.chosen(order[:test]), every.chosen(order[test : test + validation])
+    taught = every.chosen(order[test + validation :])
     model = reader(VOCABULARY, VOCABULARY, HIDDEN, EMBEDDED)
-    epochs = 1 if settings.quick else EPOCHS
-    how = fit(model, every.chosen(taught), every.chosen(checked), TeacherForcing(), epochs, RATE, ROWS, settings)
-    yield Measured(ASKED[0], 100 * exact(model, every.chosen(held)), f"{len(taught):,} pairs, {how}")
+    plan = epochs(1 if settings.quick else EPOCHS, taught, RATE)
+    when = fit(model, taught, checked, TeacherForcing(), plan, settings)
+    yield Measured(ASKED[0], 100 * exact(model.eval(), held), f"{len(taught):,} pairs, {when}")

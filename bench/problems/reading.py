@@ -1,5 +1,6 @@
 """What the rows with an encoder and a decoder share: pairs of rows of tokens, training, exact matches."""
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +9,10 @@ from torch import nn
 import elman
 from elman import decoding, patterns, training
 
+from .training import Plan, train
+
 PAD, EOS, BOS = 0, 1, 2  # and the symbols of a problem from 3 on
-POOL = 20
-CLIP = 1.0
+ROWS, POOL = 64, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +61,7 @@ def reader(sources, targets, size, embedded):
 
 
 def exact(model, pairs, size=256):
-    """The share of pairs that are written without a mistake, greedily."""
-    model.eval()
+    """The share of pairs that are written without a mistake, greedily, by a model in use (`eval`)."""
     right = training.exact_match(model.decoder.readout.out_features)
     for source, lengths, targets in pairs.batches(size):
         with torch.no_grad():
@@ -71,31 +72,22 @@ def exact(model, pairs, size=256):
     return right.compute()
 
 
-def fit(model, pairs, validation, policy, epochs, rate, size, settings):
-    """Train in place; the best weights on the validation pairs stay, and how they came about is returned in words."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    steps = epochs * -(-len(pairs) // size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: training.warmup_cosine(min(i, steps - 1), steps))
+def fit(model, pairs, validation, policy, plan, settings):
+    """Train in place; the weights that write most of the validation pairs stay. When that was, in words."""
     shuffles = torch.Generator().manual_seed(settings.seed)
-    best, kept, when = -1.0, None, 0
-    for epoch in range(1, epochs + 1):
-        model.train()
-        total = count = 0
-        for source, lengths, targets in pairs.batches(size, shuffles):
-            mask = training.until_eos(targets, EOS)
-            first, states = torch.full((source.size(1),), BOS), model.encode(source, lengths)
-            logits, _ = decoding.teach(model, first, targets, policy, states=states, lengths=mask.sum(0))
-            loss = training.averaged("cross_entropy", logits, targets, mask)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-            optimizer.step()
-            schedule.step()
-            total, count = total + loss.item(), count + 1
-        score = exact(model, validation)
-        settings.say(f"epoch {epoch}: {total / count:.4f} nats a token, {100 * score:.2f} % exact (validation)")
-        if score > best:
-            best, when = score, epoch
-            kept = {name: value.clone() for name, value in model.state_dict().items()}
-    model.load_state_dict(kept)
-    return f"epoch {when} of {epochs}, validation {100 * best:.2f} %"
+    batches = (batch for _ in itertools.count() for batch in pairs.batches(ROWS, shuffles))
+
+    def loss():
+        source, lengths, targets = next(batches)
+        mask = training.until_eos(targets, EOS)
+        first, states = torch.full((source.size(1),), BOS), model.encode(source, lengths)
+        logits, _ = decoding.teach(model, first, targets, policy, states=states, lengths=mask.sum(0))
+        return training.averaged("cross_entropy", logits, targets, mask)
+
+    return train(model, loss, lambda: 1 - exact(model, validation), plan, settings.say)
+
+
+def epochs(count, pairs, rate):
+    """So many passes over the pairs; validation after each."""
+    steps = -(-len(pairs) // ROWS)
+    return Plan(count * steps, rate, every=steps)

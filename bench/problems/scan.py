@@ -12,14 +12,14 @@ from elman.decoding import PerSequence
 from elman.errors import DataError
 
 from . import Asked, Measured
-from .reading import BOS, EOS, Pairs, exact, fit, reader
+from .reading import BOS, EOS, Pairs, epochs, exact, fit, reader
 
 TITLE = "SCAN, simple split"
 DATA = ("*train_simple.txt.gz", "*test_simple.txt.gz")
 ASKED = (Asked("exact sequences of the test split, %", ">", 99),)
 
 VALIDATION, P = 1_000, 0.5
-HIDDEN, EMBEDDED, EPOCHS, RATE, ROWS = 128, 32, 16, 4e-3, 64
+HIDDEN, EMBEDDED, EPOCHS, RATE = 128, 32, 16, 4e-3
 
 
 def lines(file):
@@ -56,7 +56,7 @@ def run(settings):
         order, held = order[:200], held.chosen(range(100))
     validation = len(order) // 10 if settings.quick else VALIDATION
     model = reader(BOS + 1 + len(commands), BOS + 1 + len(actions), HIDDEN, EMBEDDED)
-    policy, epochs = PerSequence(P, coins), 1 if settings.quick else EPOCHS
-    checked = taught.chosen(order[:validation])
-    how = fit(model, taught.chosen(order[validation:]), checked, policy, epochs, RATE, ROWS, settings)
-    yield Measured(ASKED[0], 100 * exact(model, held), f"{len(order) - validation:,} commands, {how}")
+    checked, taught = taught.chosen(order[:validation]), taught.chosen(order[validation:])
+    plan = epochs(1 if settings.quick else EPOCHS, taught, RATE)
+    when = fit(model, taught, checked, PerSequence(P, coins), plan, settings)
+    yield Measured(ASKED[0], 100 * exact(model.eval(), held), f"{len(taught):,} commands, {when}")
