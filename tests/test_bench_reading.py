@@ -44,7 +44,7 @@ def test_batches_hold_every_pair_once():
             assert (targets == EOS).sum(0).eq(1).all()
             seen += source[0].tolist()
         assert sorted(seen) == list(numbers)
-        assert (seen == list(numbers)) is False
+        assert seen != list(numbers)
 
 
 def test_exact_counts_what_is_written_without_a_mistake():

@@ -53,7 +53,7 @@ def run(settings):
     taught, held = (pairs(each, commands, actions) for each in (taught, held))
     order = torch.randperm(len(taught), generator=coins).tolist()
     if settings.quick:
-        order, held = order[:200], held.chosen(range(100))
+        order, held = order[:200], held.chosen(range(min(100, len(held))))
     validation = len(order) // 10 if settings.quick else VALIDATION
     model = reader(BOS + 1 + len(commands), BOS + 1 + len(actions), HIDDEN, EMBEDDED)
     checked, taught = taught.chosen(order[:validation]), taught.chosen(order[validation:])
