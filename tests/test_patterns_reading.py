@@ -16,6 +16,7 @@ from elman.errors import ArgumentError, ShapeError
 from elman.patterns import Bridge, EncoderDecoder, HandOn, initial_states
 from elman.training import averaged, every_step
 from readers import DECODERS, EOS, FIRST, LENGTHS, SOURCE, SOURCES, TOKENS, A, B, E, H, M, S, T, V, gru, reader
+from speakers import cases
 from tolerances import assert_close
 
 ENCODERS = {
@@ -38,6 +39,7 @@ LAYERS = {
         elman.Recurrent(around.LearnedStart(elman.GRU(size, H), std=0.5)),
         elman.Highway(elman.Residual(elman.Recurrent(elman.GRU(H, H))), H),
     ),
+    "held": lambda size: elman.Recurrent(around.VariationalDropout(elman.LSTM(size, H), 0.3)),
     "batch first": lambda size: elman.Recurrent(elman.GRU(size, H), batch_first=True),
 }
 POLICIES = {
@@ -67,7 +69,10 @@ def models():
 
 
 MODELS = dict(models())
-each = pytest.mark.parametrize("name", MODELS)
+SLOW = [name for name in MODELS if "layer, fed" in name or "additive" in name]
+each = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in MODELS]
+)
 
 
 @each
@@ -136,8 +141,9 @@ def coded(model):
     return model.encode(SOURCE, SOURCES)
 
 
-@pytest.mark.parametrize("name", DECODERS)
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    ("name", "policy"), cases(DECODERS, POLICIES, quick=lambda name, policy: "general" in name or policy == "free")
+)
 def test_every_policy_teaches_every_decoder(name, policy):
     model = reader(name)
     logits, _ = decoding.teach(model, FIRST, TOKENS, POLICIES[policy](), states=coded(model), lengths=LENGTHS)
@@ -215,7 +221,7 @@ class Whole(nn.Module):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_own_states_are_those_that_a_layer_starts_from(layer):
     torch.manual_seed(0)
-    layer = LAYERS[layer](E).double()
+    layer = LAYERS[layer](E).double().eval()
     x = torch.randn(S, B, E, dtype=torch.float64)
     x = x.transpose(0, 1) if layer.batch_first else x
     y, state = layer(x)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 import elman
 from elman import training
-from elman.errors import ArgumentError, DtypeError, ShapeError
+from elman.errors import ArgumentError, DtypeError, SetupError, ShapeError
 from elman.training import averaged, every_step, last_step, last_steps, some_units, summed, until_eos, weighted
 from tolerances import assert_close
 
@@ -291,3 +291,10 @@ def test_rows_in_which_nothing_counts_are_left_out_of_metrics():
         training.perplexity().update(targets, targets)
     with pytest.raises(ShapeError, match="got"):
         match.update(drawn(3, 2, V), targets)
+
+
+def test_metrics_say_what_must_be_installed(monkeypatch):
+    monkeypatch.setattr(training.metrics, "find_spec", lambda name: None)
+    for make in (training.perplexity, lambda: training.token_accuracy(V), lambda: training.exact_match(V)):
+        with pytest.raises(SetupError, match="pip install"):
+            make()
