@@ -221,7 +221,11 @@ class Whole(nn.Module):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_own_states_are_those_that_a_layer_starts_from(layer):
     torch.manual_seed(0)
-    layer = LAYERS[layer](E).double().eval()
+    layer = LAYERS[layer](E).double()
+    assert [s.shape for s in flat(layer(torch.zeros(S, S, E).double())[1])] == [  # in training, with masks
+        s.shape for s in flat(initial_states(layer, S))
+    ]
+    layer.eval()
     x = torch.randn(S, B, E, dtype=torch.float64)
     x = x.transpose(0, 1) if layer.batch_first else x
     y, state = layer(x)
