@@ -338,6 +338,8 @@ def test_what_does_not_fit_is_said_before_anything_runs():
         DECODERS["general"](lambda size: elman.nn.GRU(size, H))
     with pytest.raises(ArgumentError, match="over a layer"):
         EncoderDecoder(nn.Identity(), gru(E), NextToken(nn.Embedding(V, E), elman.nn.GRU(E, H), nn.Linear(H, V)))
+    with pytest.raises(ArgumentError, match="mix to be a Linear, got Tanh"):
+        patterns.Attentive(nn.Embedding(V, E), gru(E), patterns.Dot(), nn.Tanh(), nn.Linear(A, V))
     with pytest.raises(ArgumentError, match="encoder to be a Layer"):
         EncoderDecoder(nn.Identity(), nn.GRU(E, H), DECODERS["plain"](gru))
     with pytest.raises(ArgumentError, match="decoder to be a NextToken"):

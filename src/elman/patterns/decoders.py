@@ -127,6 +127,9 @@ class Attentive(Decoder):
         mix: torch.nn.Linear(M + H, A).
         readout: [..., A] -> [..., V].
 
+    Raises:
+        ArgumentError: parts of other kinds.
+
     Source: M.-T. Luong, H. Pham, C. D. Manning, Effective Approaches to Attention-based Neural Machine Translation,
         EMNLP 2015, equations 5 and 6, global attention.
     """
@@ -135,6 +138,9 @@ class Attentive(Decoder):
         self, embedding: nn.Module, layer: Layer, attention: Attention, mix: nn.Linear, readout: nn.Module
     ) -> None:
         super().__init__(embedding, layer, readout)
+        for name, part, kind in (("attention", attention, Attention), ("mix", mix, nn.Linear)):
+            if not isinstance(part, kind):
+                raise ArgumentError(f"expected {name} to be a {kind.__name__}, got {type(part).__name__}.")
         self.attention = attention
         self.mix = mix
 
