@@ -1,5 +1,6 @@
-"""Data: text and tables from files, vocabularies, and batches: streams that run on, and rows of unequal length."""
+"""Data: text and tables, vocabularies, batches: streams that run on, and rows of unequal length; synthetic problems."""
 
+from . import problems
 from .padded import Padded, padded
 from .streams import Streams, fitting_rows
 from .table import column, read_table, texts
@@ -17,6 +18,7 @@ __all__ = [
     "column",
     "fitting_rows",
     "padded",
+    "problems",
     "read_table",
     "read_text",
     "texts",

@@ -1,0 +1,1 @@
+"""Examples, each run by its name: `python -m elman.examples.fading`, `python -m elman.examples.vanishing`."""
