@@ -1,0 +1,190 @@
+"""What a network reads, made of a column of a table: text as numbers of symbols, or vectors in time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import elman
+from elman.data import Vocabulary, build_vocabulary, texts
+from elman.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from polars import Series
+
+CELLS = {"lstm": elman.LSTM, "gru": elman.GRU, "elman": elman.Elman}
+
+
+@dataclass(frozen=True, eq=False)
+class TextInputs:
+    """Text: each character, or each word, is a symbol.
+
+    Attributes:
+        symbols: the vocabulary.
+    """
+
+    symbols: Vocabulary
+
+    @classmethod
+    def learned(cls, values: "Series", unit: str, minimum_count: int) -> "TextInputs":
+        """The vocabulary of the rows that are trained on."""
+        return cls(build_vocabulary("\n".join(texts(values)), unit, minimum_count=minimum_count))
+
+    def encode(self, values: "Series") -> list[Tensor]:
+        """Each row as numbers [T], int64."""
+        rows = texts(values)
+        if all(not row.strip() for row in rows):
+            raise DataError(f"the column {values.name!r}: expected text, got {len(rows)} empty rows.")
+        return [self.symbols.encode(row) for row in rows]
+
+    def units(self, value: Any) -> list[str]:
+        """What each step of a row stands for."""
+        return [self.symbols.decode([number]) for number in self.symbols.encode(str(value)).tolist()]
+
+    def network(self, embedding: int) -> tuple[nn.Module, int]:
+        """From numbers [T, B] to vectors [T, B, E], and E."""
+        return nn.Embedding(len(self.symbols), embedding), embedding
+
+    def to_json(self) -> dict[str, Any]:
+        """The vocabulary as plain values."""
+        return {"kind": "text", "unit": self.symbols.unit, "symbols": list(self.symbols.symbols)}
+
+
+@dataclass(frozen=True, eq=False)
+class VectorInputs:
+    """Vectors in time: each feature is brought to mean 0 and variance 1 by what is trained on.
+
+    Attributes:
+        mean: [I].
+        scale: [I], the standard deviation; 1 where a feature never changes.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def learned(cls, values: "Series") -> "VectorInputs":
+        """Mean and scale of the rows that are trained on."""
+        rows = torch.cat(_vectors(values, None)).double()
+        scale = rows.std(0, correction=0)
+        return cls(tuple(rows.mean(0).tolist()), tuple(torch.where(scale > 0, scale, 1.0).tolist()))
+
+    def encode(self, values: "Series") -> list[Tensor]:
+        """Each row as vectors [T, I], float32."""
+        mean, scale = torch.tensor(self.mean), torch.tensor(self.scale)
+        return [(row - mean) / scale for row in _vectors(values, len(self.mean))]
+
+    def units(self, value: Any) -> list[str]:
+        """What each step of a row stands for: its number."""
+        return [str(number) for number in range(len(value))]
+
+    def network(self, embedding: int) -> tuple[nn.Module, int]:
+        """From vectors [T, B, I] to themselves, and I."""
+        return nn.Identity(), len(self.mean)
+
+    def to_json(self) -> dict[str, Any]:
+        """Mean and scale as plain values."""
+        return {"kind": "vectors", "mean": list(self.mean), "scale": list(self.scale)}
+
+
+Inputs = TextInputs | VectorInputs
+
+
+def learned_inputs(values: "Series", unit: str, minimum_count: int) -> Inputs:
+    """What the rows of a column are, by their kind: lists are vectors in time, all else is text."""
+    if values.dtype.is_nested():
+        return VectorInputs.learned(values)
+    return TextInputs.learned(values, unit, minimum_count)
+
+
+def inputs_from(content: dict[str, Any]) -> Inputs:
+    """What `to_json` gave."""
+    if content["kind"] == "text":
+        return TextInputs(Vocabulary(content["unit"], tuple(content["symbols"])))
+    return VectorInputs(tuple(content["mean"]), tuple(content["scale"]))
+
+
+class Encoder(nn.Module):
+    """What is read, and layers over it.
+
+        y = layers(embedding(x))        [T, B, H] of one direction, [T, B, 2 H] of both
+
+    Args:
+        inputs: what is read.
+        cell: "gru", "lstm" or "elman".
+        layers: how many, one above the other.
+        hidden_size: H of each direction.
+        embedding: size of the embedding of a symbol.
+        dropout: on what is read, between the layers and on what is given out.
+        both: whether the layers run in both directions.
+
+    Attributes:
+        size: features of what is given out.
+    """
+
+    def __init__(
+        self, inputs: Inputs, cell: str, layers: int, hidden_size: int, embedding: int, dropout: float, both: bool
+    ) -> None:
+        super().__init__()
+        make = CELLS[cell]
+        self.size = hidden_size * (2 if both else 1)
+        self.embedding, size = inputs.network(embedding)
+
+        def layer(size: int) -> elman.Layer:
+            ahead = elman.Recurrent(make(size, hidden_size))
+            return elman.Bidirectional(ahead, elman.Recurrent(make(size, hidden_size), reverse=True)) if both else ahead
+
+        sizes = [size] + [self.size] * (layers - 1)
+        self.stack = elman.Stack(*(layer(each) for each in sizes), dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """x [T, B] or [T, B, I] and lengths [B] -> [T, B, size], zeros where a row has ended."""
+        y, _ = self.stack(self.dropout(self.embedding(x)), lengths=lengths)
+        return self.dropout(y)
+
+
+def check_cell(name: str) -> None:
+    """Raise ArgumentError unless jobs offer the cell."""
+    if name not in CELLS:
+        raise ArgumentError(f"expected cell to be one of {', '.join(CELLS)}, got {name!r}.")
+
+
+def _vectors(values: "Series", size: int | None) -> list[Tensor]:
+    """Rows [T, I] of lists of lists, or [T, 1] of lists of numbers.
+
+    Raises:
+        DataError: numbers are missing or infinite, or rows have other features than the first.
+    """
+    found: list[Tensor] = []
+    for number, value in enumerate(values.to_list()):
+        row = _vector(value, values.name, number)
+        if size is None and row.numel():
+            size = row.size(1)
+        if not row.numel():
+            row = torch.zeros(0, size or 1)
+        if row.size(1) != size:
+            raise DataError(
+                f"the column {values.name!r}, row {number}: expected {size} features a step, got {row.size(1)}."
+            )
+        if not torch.isfinite(row).all():
+            step = int((~torch.isfinite(row)).any(1).nonzero()[0])
+            where = f"the column {values.name!r}, row {number}, step {step}"
+            raise DataError(f"{where}: expected numbers, got {row[step].tolist()}.")
+        found.append(row)
+    return found
+
+
+def _vector(value: Sequence[Any] | None, name: str, number: int) -> Tensor:
+    try:
+        row = torch.tensor(value if value is not None else [], dtype=torch.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the column {name!r}, row {number}: expected a list of steps, each a number or a list of as many numbers: "
+            f"{error}."
+        ) from None
+    if row.dim() not in (1, 2):
+        raise DataError(f"the column {name!r}, row {number}: expected steps [T, I], got axes {list(row.shape)}.")
+    return row.unsqueeze(1) if row.dim() == 1 else row
