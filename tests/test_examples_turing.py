@@ -117,6 +117,7 @@ def test_dense_matrices_give_the_same(case):
     machine, word = case
     network = turing.compile_machine(machine)
     size = len(network.units)
+    assert all(isinstance(weight, Fraction) for row in (*network.W, *network.U) for weight in row.values())
     W, U = [[[row.get(j, 0) for j in range(n)] for row in rows] for rows, n in ((network.W, size), (network.U, 3))]
     x, h, position = network.input(word), [Fraction(0)] * size, 0
     for at in list(turing.simulate(machine, word, 2)):
@@ -199,6 +200,13 @@ def test_tables_that_are_none(text, said):
     with pytest.raises(DataError, match=said) as error:
         turing.parse_machine(text, "mine.txt")
     assert "mine.txt" in str(error.value)
+
+
+def test_comments_and_a_symbol_that_looks_like_one():
+    text = "# a machine\nstart: q # here\n  blank: .\nhalt: a b # two\n\nq # -> # R q  # on\nq . -> # N a # stop\n"
+    machine = turing.parse_machine(text)
+    assert machine.symbols == (".", "#") and machine.halt == ("a", "b") and len(machine.rules) == 2
+    assert tape(both(machine, "##")[-1]) == "###"
 
 
 def test_words_and_machines_that_do_not_fit():

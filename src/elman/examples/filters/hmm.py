@@ -35,6 +35,15 @@ class HMMFilter(Cell):
         They begin with a tendency to stay: from equal ones, training often ends in a local optimum.
     """
 
+    references = (
+        """@article{rabiner1989tutorial,
+  author  = {Rabiner, Lawrence R.},
+  title   = {A Tutorial on Hidden {Markov} Models and Selected Applications in Speech Recognition},
+  journal = {Proceedings of the IEEE},
+  volume  = {77}, number = {2}, year = {1989}
+}""",
+    )
+
     def __init__(self, input_size: int, hidden_size: int, emission: nn.Module | None = None) -> None:
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size)

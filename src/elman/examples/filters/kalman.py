@@ -38,10 +38,18 @@ class KalmanFilter(Cell):
         M, log_r: what is below the diagonal of M, and the logarithm of the diagonal of M R Mᵀ.
 
     Source: R. E. Kalman, A New Approach to Linear Filtering and Prediction Problems, J. Basic Eng. 82, 1960; feature by
-        feature: B. D. O. Anderson, J. B. Moore, Optimal Filtering, 1979, section 6.4.
+        feature: B. D. O. Anderson, J. B. Moore, Optimal Filtering, 1979, chapter 6.
     Departs: nothing.
     """
 
+    references = (
+        """@article{kalman1960new,
+  author  = {Kalman, Rudolf E.},
+  title   = {A New Approach to Linear Filtering and Prediction Problems},
+  journal = {Journal of Basic Engineering},
+  volume  = {82}, number = {1}, year = {1960}
+}""",
+    )
     below: Tensor
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

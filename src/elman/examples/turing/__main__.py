@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("machine", help="increment, palindrome, beaver, random, or the file of a table")
     parser.add_argument("word", nargs="?", help="what stands on the tape; for beaver the number of states")
-    parser.add_argument("--steps", type=int, default=10_000, help="the most steps that are taken (10000)")
+    parser.add_argument("--steps", type=int, default=1000, help="the most steps that are taken (1000)")
     parser.add_argument("--float64", action="store_true", help="also run the weights in float64: how far is it right?")
     parser.add_argument("--seed", type=int, default=0, help="of random (0)")
     parser.add_argument("--picture", type=Path, metavar="PATH", help="draw the tape, and the two stacks as numbers")
@@ -130,7 +130,7 @@ def _float64(network: Network, word: str, limit: int) -> str:
     run = run_rounded(network, word, limit)
     begin = f"The same weights in float64 (backend {run.backend}):"
     if run.acting == run.whole == run.total:
-        return f"{begin} right at all {run.total} configurations; all that is written fits into 53 bits."
+        return f"{begin} right at all {run.total} configurations, and in all that is written."
     return (
         f"{begin} of {run.total} configurations the first {run.acting} are right in state, head and the symbol under "
         f"it, the first {run.whole} in all that is written."

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from elman.errors import ArgumentError, DataError
 
@@ -161,20 +162,18 @@ def parse_machine(text: str, name: str = "machine") -> Machine:
     said: dict[str, list[str]] = {}
     rules: dict[tuple[str, str], Rule] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        words = line.partition(" #")[0].split() if not line.lstrip().startswith("#") else []
+        words = line.split()
         where = f"{name}, line {number}"
         match words:
-            case []:
-                continue
-            case ["start:" | "blank:" as key, _] | ["halt:" as key, *_]:
-                if key in said:
-                    raise DataError(f"{where}: expected one line {key} got a second one.")
-                said[key] = words[1:]
-            case [state, symbol, "->", write, move, after]:
+            case ["start:" | "blank:" as key, _, *rest] if _is_comment(rest):
+                _say_once(said, key, words[1:2], where)
+            case ["halt:", *_]:
+                _say_once(said, "halt:", list(takewhile(lambda word: not word.startswith("#"), words[1:])), where)
+            case [state, symbol, "->", write, move, after, *rest] if _is_comment(rest):
                 if (state, symbol) in rules:
                     raise DataError(f"{where}: expected one rule for {state} on {symbol}, got a second one.")
                 rules[state, symbol] = Rule(write, move, after)
-            case _:
+            case _ if not _is_comment(words):
                 raise DataError(
                     f"{where}: expected `state symbol -> symbol move state`, such as `q 0 -> 1 R q`, "
                     f"or start:, halt: or blank:, got {line.strip()!r}."
@@ -186,3 +185,13 @@ def parse_machine(text: str, name: str = "machine") -> Machine:
         return Machine(name, said["start:"][0], rules, tuple(said.get("halt:", ())), said.get("blank:", ["_"])[0])
     except ArgumentError as error:
         raise DataError(f"{name}: {error}") from None
+
+
+def _is_comment(words: list[str]) -> bool:
+    return not words or words[0].startswith("#")
+
+
+def _say_once(said: dict[str, list[str]], key: str, words: list[str], where: str) -> None:
+    if key in said:
+        raise DataError(f"{where}: expected one line {key} got a second one.")
+    said[key] = words

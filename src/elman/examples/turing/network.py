@@ -146,12 +146,12 @@ def decode(number: Fraction, base: int, count: int | None = None) -> list[int]:
         NumericsError: the number is none that a stack can be.
     """
     digits: list[int] = []
-    rest = Fraction(number)
+    rest, whole = number.numerator, number.denominator
     while rest != 0 if count is None else len(digits) < count:
-        digit = (rest * base + Fraction(1, 2)) // 2  # where it was rounded, the nearer one
-        digits.append(int(digit))
-        rest = rest * base - 2 * digit
-        if not 0 <= digit < base // 2 or (count is None and not 0 <= rest < 1):
+        digit = (2 * base * rest + whole) // (4 * whole)  # where it was rounded, the nearer one
+        digits.append(digit)
+        rest = base * rest - 2 * digit * whole
+        if not 0 <= digit < base // 2 or (count is None and not 0 <= rest < whole):
             raise NumericsError(f"expected a number with even digits in base {base}, got {float(number)}.")
     return digits
 
@@ -189,21 +189,23 @@ def _choose(machine: Machine) -> dict[str, Sum]:
     rows = {}
     for state in machine.states:
         for a, symbol in enumerate(machine.symbols):
-            at_least = (0, ONE) if a == 0 else (1, f"right >= {a}")
-            above = (0, ONE) if a == k - 1 else (-1, f"right >= {a + 1}")
-            closed = 0 if a == 0 else -1
-            rows[f"{state} on {symbol}"] = _sum((1, f"read {state}"), at_least, above, (closed, ONE))
+            terms: list[tuple[int, str]] = [(1, f"read {state}")]
+            if a > 0:
+                terms += [(1, f"right >= {a}"), (-1, ONE)]
+            if a < k - 1:
+                terms += [(-1, f"right >= {a + 1}")]
+            rows[f"{state} on {symbol}"] = _sum(*terms)
     for side in ("left", "right"):
         first = _sum(*((1, f"{side} >= {a}") for a in range(1, k)))
         rows[f"{side} popped"] = _sum((2 * k, f"{side} read"), (-2, first))
     rows["left kept"] = _sum((1, "left read"))
-    rows["left first"] = _sum(*((Fraction(1, k), f"left >= {a}") for a in range(1, k)))
+    rows["left first"] = _sum(*((Fraction(1, k), f"left >= {a}") for a in range(1, k)))  # 2 s / β, as it is pushed
     return rows
 
 
 def _act(machine: Machine) -> dict[str, Sum]:
     """The first group: the next state, and each stack for each move, switched on by the pairs that make this move."""
-    k, base = len(machine.symbols), 2 * len(machine.symbols)
+    base = 2 * len(machine.symbols)
     states: dict[str, Sum] = {f"state {state}": {} for state in machine.states}
     moves: dict[str, Sum] = {move: {} for move in MOVES}
     written, halted = Sum(), Sum()
@@ -220,7 +222,7 @@ def _act(machine: Machine) -> dict[str, Sum]:
         "left": _sum((Fraction(1, base), "left kept"), (Fraction(2, base), written)),
         "right": _sum((Fraction(1, base), "right popped"), (Fraction(2, base), written)),
     }
-    uncovered = _sum((Fraction(1, base), pushed["right"]), (Fraction(2 * k, base), "left first"))
+    uncovered = _sum((Fraction(1, base), pushed["right"]), (1, "left first"))  # it comes back from the left
     stacks = {
         "left": {"L": _sum((1, "left popped")), "N": _sum((1, "left kept")), "R": pushed["left"]},
         "right": {"L": uncovered, "N": pushed["right"], "R": _sum((1, "right popped"))},

@@ -23,7 +23,20 @@ class Saturated(Cell):
     Args:
         network: the weights; they are rounded to `dtype`.
         dtype: float64 by default.
+
+    Source: H. T. Siegelmann, E. D. Sontag, On the Computational Power of Neural Nets, J. Comput. Syst. Sci. 50(1),
+        1995.
+    Departs: numbers are rounded, where theirs are exact: `run_rounded` says how far that goes.
     """
+
+    references = (
+        """@article{siegelmann1995power,
+  author  = {Siegelmann, Hava T. and Sontag, Eduardo D.},
+  title   = {On the Computational Power of Neural Nets},
+  journal = {Journal of Computer and System Sciences},
+  volume  = {50}, number = {1}, year = {1995}
+}""",
+    )
 
     def __init__(self, network: Network, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
