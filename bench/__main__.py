@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from . import build, custom_cell, custom_grid, grid, picture, uneven
+from . import build, custom_cell, custom_grid, grid, picture, teacher_forced, uneven
 from .cases import GRID, Case
 from .report import head, markdown, show
 from .rows import means_table, peers_table, ratios_tables
@@ -86,6 +86,7 @@ def main(arguments=None):
         print(f"{heading}: {time.perf_counter() - start:.0f} s so far")
     for number in () if a.short else ("1", "2"):
         custom_cell.main(["--threads", number])
+        teacher_forced.main(["--threads", number])
 
 
 if __name__ == "__main__":

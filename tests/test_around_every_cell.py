@@ -46,10 +46,35 @@ def test_values_and_gradients_are_those_of_the_loop(name, kind):
             call(name, DETERMINED[kind])
         return
     layer, x, options = call(name, DETERMINED[kind], lengths=LENGTHS)
-    with using(backend="reference"), compiled_only():
-        got = outcome(layer, x, None, **options)
+    check_as_loop(layer, x, options, ["reference"] if name in QUICK - {"LSTM"} else ["reference", "c"])
+
+
+def check_as_loop(layer, x, options, backends):
     with step_by_step():
-        assert_same(got, outcome(layer, x, None, **options), 1e-9, 1e-11)
+        expected = outcome(layer, x, None, **options)
+    for backend in backends:
+        with using(backend=backend), compiled_only():
+            assert_same(outcome(layer, x, None, **options), expected, 1e-9, 1e-11)
+
+
+@each
+def test_units_that_are_given_at_every_step(name):
+    def wrap(cell):
+        return around.Driven(cell, [0] if name == "Neuron" else [0, 2])
+
+    if name in NO_STATES or len(make_cell(name, I, H).initial_state(1)[0][0].shape) > 1:
+        with pytest.raises(ArgumentError, match=r"carries no state|expected a state \[B, H\]"):
+            call(name, wrap)
+        return
+    layer, x, options = call(name, wrap, lengths=LENGTHS)
+    values = torch.randn(T, B, layer.cell.places.shape[0], dtype=torch.float64)
+    options.pop("steps", None)
+    x = (values if x is None else torch.cat([x.detach(), values], -1)).requires_grad_()
+    check_as_loop(layer, x, options, ["reference"] if name in QUICK - {"LSTM"} else ["reference", "c"])
+    first = around.Readout(layer.cell, 0)
+    given = elman.Recurrent(first)(x, **options)[0][..., layer.cell.mask]
+    torch.testing.assert_close(given[:, 0], values[:, 0], rtol=0, atol=0)
+    assert not given[:, 1].any()  # a row without steps
 
 
 @each

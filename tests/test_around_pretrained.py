@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 import elman
-from elman.around import constrain, freeze, linear, load_matching, unfreeze, weight_drop
-from elman.errors import ArgumentError
+from elman.around import constrain, freeze, linear, load_matching, renumbered, unfreeze, weight_drop
+from elman.errors import ArgumentError, ShapeError
 
 
 def model(vocabulary=7, hidden=4, layers=2):
@@ -78,3 +78,35 @@ def test_constrained_weights_are_frozen_by_their_plain_names():
     assert not net.cell.U.bias.requires_grad
     unfreeze(net, "cell.U.*")
     assert net.cell.U.bias.requires_grad
+
+
+def test_a_new_vocabulary_is_mapped_by_name():
+    old_tokens, new_tokens = ["eos", "a", "b", "c", "d", "e", "f"], ["e", "x", "eos", "y", "b"]
+    old, new = model(7), model(5)
+    before = {name: p.clone() for name, p in new.state_dict().items()}
+    state = renumbered(new, old.state_dict(), old_tokens, new_tokens, "embedding.*", "readout.*")
+    assert all(torch.equal(p, before[name]) for name, p in new.state_dict().items())  # nothing has moved yet
+    assert not load_matching(new, state).left
+    for name in ("embedding.weight", "readout.weight", "readout.bias"):
+        now, was = new.state_dict()[name], old.state_dict()[name]
+        for number, token in enumerate(new_tokens):
+            row = was[old_tokens.index(token)] if token in old_tokens else before[name][number]
+            assert torch.equal(now[number], row)
+    name = "stack.layers.1.cell.W.weight"
+    assert torch.equal(new.state_dict()[name], old.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names", "error", "words"),
+    [
+        (["a", "b", "a"], ["a", "b"], ["embedding.*"], ArgumentError, "old vocabulary once, got 'a'"),
+        (["a", "b", "c"], ["x", "y"], ["embedding.*"], ArgumentError, "share no token"),
+        (["a", "b", "c"], ["a", "b"], ["embeding.weight"], ArgumentError, "did you mean 'embedding.weight'"),
+        (["a", "b"], ["a", "b"], ["embedding.*"], ShapeError, r"state dict: expected \[2, 4\], got \[3, 4\]"),
+        (["a", "b", "c"], ["a"], ["embedding.*"], ShapeError, r"model: expected \[1, 4\], got \[2, 4\]"),
+        (["a", "b", "c"], ["a", "b"], ["stack.*.U.weight"], ShapeError, "of the state dict"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit(old, new, names, error, words):
+    with pytest.raises(error, match=words):
+        renumbered(model(2), model(3).state_dict(), old, new, *names)

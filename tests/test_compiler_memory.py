@@ -1,5 +1,7 @@
 """Memory that all steps share is seen by none but the step that writes it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 import elman
 from compiled import DTYPE
 from elman.compiler.graph import Builder, Graph
+from elman.compiler.runtime.memory import Pages
 from elman.compiler.runtime.python import sliced_nodes
 from elman.compiler.runtime.torch_ops import WHOLE
 
@@ -72,3 +75,37 @@ def test_only_slices_that_end_with_the_step_share_memory():
     lasting = build.make("reshape", parts[0], value=("B", 2, 1))
     for result in (parts[0], product, lasting):
         assert not sliced_nodes(Graph((h, w), {"h'": free, "y": result}), ())
+
+
+def test_large_memory_comes_back_when_the_last_tensor_on_it_is_gone():
+    pages, size = Pages(), (3, 2**20)
+    first = pages.tensor(size, torch.float32)
+    place, view = first.data_ptr(), first[1]
+    del first
+    second = pages.tensor(size, torch.float32)
+    assert second.data_ptr() != place  # `view` still lies there
+    del view
+    third = pages.tensor((2, 2**20), torch.float32)
+    assert third.data_ptr() == place and third.shape == (2, 2**20)  # less of it
+    del second, third
+    assert pages.held == 2 * 3 * 2**22
+    large = pages.tensor((7, 2**20), torch.float64)
+    assert pages.held == 0 and large.fill_(1).sum() == 7 * 2**20  # what did not fit went back to the system
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_two_graphs_keep_lies_apart(threads):
+    torch.manual_seed(0)
+    layer = elman.nn.LSTM(64, 64)
+    inputs = [torch.randn(300, 64, 64, requires_grad=True) for _ in range(4)]
+
+    def both(x):
+        outputs = [layer(part)[0].sin().sum() for part in (x, 2 * x)]  # the second runs while the first keeps its own
+        return torch.autograd.grad(sum(outputs), [x])[0]
+
+    expected = [both(x) for x in inputs]
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(3):
+            found = list(pool.map(both, inputs))
+            for one, two in zip(found, expected, strict=True):
+                torch.testing.assert_close(one, two, rtol=0, atol=0)

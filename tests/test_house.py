@@ -43,7 +43,9 @@ def test_imports_point_downwards():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("what", ["elman", "elman.nn, elman.data, elman.training, elman.tasks, elman.inspection"])
+@pytest.mark.parametrize(
+    "what", ["elman", "elman.nn, elman.patterns, elman.data, elman.training, elman.tasks, elman.inspection"]
+)
 def test_import_is_light(what):
     # torch itself may load some of them (triton does come with it on a GPU): only what comes on top counts.
     code = f"import sys, torch; before = set(sys.modules); import {what}; print(*(set(sys.modules) - before))"
@@ -79,7 +81,8 @@ def test_public_names_are_documented():
 
 
 def public_rooms():
-    rooms = ("cells", "around", "init", "layers", "nn", "decoding", "data", "training", "tasks", "inspection", "export")
+    rooms = ("cells", "around", "init", "layers", "nn", "decoding", "patterns", "data", "training", "tasks")
+    rooms += ("inspection", "export")
     return [room for room in rooms if any((ROOT / "src/elman").glob(f"{room}*"))]
 
 

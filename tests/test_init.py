@@ -147,3 +147,33 @@ def test_weights_that_are_computed():
     W = cell.eval().W.weight[:H]
     torch.testing.assert_close(W @ W.t(), torch.eye(H), atol=1e-5, rtol=1e-5)
     assert (cell.U.bias == 0.25).all()
+
+
+KEEPING = ("LSTM", "GRU", "GRUResetAfter", "JANET", "RAN", "UGRNN", "LiGRU", "CFN", "MinGRU", "MGU")
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_chrono_makes_units_keep_what_they_hold(name):
+    """Without input and recurrent weights, ∂c(t)/∂c(t-1) is σ(log U(1, longest - 1)), from 1/2 on."""
+    cell, longest = getattr(elman, name)(3, 200).double().eval(), 100
+    init.chrono_(cell, longest, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            if parameter.dim() == 2:
+                parameter.zero_()
+    state = [torch.zeros(1, 200, dtype=torch.float64, requires_grad=True) for _ in cell.state_size]
+    after = cell.step(torch.zeros(1, 3, dtype=torch.float64), *state)
+    after = after if isinstance(after, tuple) else (after,)
+    kept = torch.autograd.grad(after[-1].sum(), state[-1])[0]
+    if name == "RAN":  # h, then c
+        assert len(state) == 2
+    times = 1 / (1 - kept)  # 1 + U(1, longest - 1)
+    assert 2 <= times.min() < 5 and 90 < times.max() <= longest
+    assert abs(times.mean() - (1 + longest / 2)) < 6
+
+
+def test_gates_may_be_given():
+    cell = elman.MinGRU(3, 4)
+    init.chrono_(cell, 50, write="z", generator=torch.Generator().manual_seed(0))
+    assert (cell.U.bias[:4] <= 0).all()
+    assert init.unit_forget_(elman.RAN(3, 4)) == ("U.bias",)

@@ -7,7 +7,7 @@ from torch import nn
 import elman
 from compiled import Written
 from elman.errors import ArgumentError
-from elman.layers.parallel import ConvergenceWarning, scan
+from elman.layers.parallel import ConvergenceWarning
 
 T, B = 37, 3
 CELLS = {
@@ -18,18 +18,6 @@ CELLS = {
     "linear": lambda: elman.LRU(3, 4),
     "two states": lambda: elman.LEM(3, 4),
 }
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3, 8, 13, 64, 100])
-def test_a_scan_is_the_loop(steps):
-    torch.manual_seed(steps)
-    slopes = 0.5 * torch.randn(steps, B, 4, 4, dtype=torch.float64)
-    rest = torch.randn(steps, B, 4, dtype=torch.float64)
-    state, expected = torch.zeros(B, 4, dtype=torch.float64), []
-    for a, b in zip(slopes, rest, strict=True):
-        state = (a @ state.unsqueeze(-1)).squeeze(-1) + b
-        expected.append(state)
-    torch.testing.assert_close(scan(slopes, rest), torch.stack(expected), rtol=1e-10, atol=1e-10)
 
 
 def outcome(layer, x, **options):

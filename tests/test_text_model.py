@@ -1,5 +1,6 @@
 """The text model: it learns, writes, measures, and comes back from its file as it was."""
 
+import json
 import math
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
+from typer.testing import CliRunner
 
 import elman
+from elman import cli
 from elman.data import UNKNOWN
 from elman.errors import ArgumentError, DataError, NumericsError
 from elman.tasks import TextModel
@@ -287,3 +290,17 @@ def test_nan_from_the_start_leaves_an_older_model_alone(tmp_path, monkeypatch):
     with pytest.raises(NumericsError):
         TextModel(**{**SMALL, "epochs": 1}).fit(RHYME, out=out)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_says_what_it_is(rhymer):
+    model, out = rhymer
+    loaded = elman.load(out, "cpu")
+    assert type(loaded) is TextModel and loaded.configuration() == model.configuration()
+    runner = CliRunner()
+    told = json.loads(runner.invoke(cli.app, ["info", str(out), "--json"]).stdout)
+    assert told["job"] == "text" and told["options"]["hidden_size"] == 32
+    assert told["trained on"] == {"characters": 1512, "characters for validation": 168}
+    assert told["validation"]["bits per character"] == model.history.best.validation
+    assert "1 × LSTM 32" in runner.invoke(cli.app, ["info", str(out)]).stdout
+    with pytest.raises(DataError, match="found no file"):
+        elman.load(out.with_name("other.elman"))

@@ -179,7 +179,7 @@ def test_other_options_or_data_are_refused(tmp_path):
         fit(out)
     with pytest.raises(DataError, match=r"learning-rate was 0\.005, is 0\.01"):
         fit(out, resume=True, learning_rate=0.01)
-    with pytest.raises(DataError, match=r"text was [0-9a-f]{16}, is"):
+    with pytest.raises(DataError, match=r"data was [0-9a-f]{16}, is"):
         fit(out, resume=True, text=TEXT + 1)
     assert side_file_of(out).read_bytes() == kept
     side_file_of(out).write_bytes(kept[:-10])

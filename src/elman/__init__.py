@@ -57,6 +57,7 @@ from .cells import (
 )
 from .compiler import Checkpointed, Full, PerStep, Schedule, Truncated, using
 from .layers import RTRL, BatchNormed, Bidirectional, Highway, Layer, Parallel, Recurrent, Residual, Stack
+from .tasks import load
 from .version import __version__
 
 __all__ = [
@@ -130,6 +131,7 @@ __all__ = [
     "cite",
     "errors",
     "init",
+    "load",
     "nn",
     "using",
 ]

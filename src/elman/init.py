@@ -105,13 +105,13 @@ def chrono_(
         b_forget ~ log U(1, longest - 1),   b_write = -b_forget
 
     The bias of each unit's forget gate, whose σ is what the unit keeps. Where the gate of what is written is another
-    one, as in an LSTM, its bias is the opposite.
+    one, as in an LSTM, its bias is the opposite; where it is the only one, as in a minGRU, too.
 
     Args:
         module: any module with cells.
         longest: T_max, the longest dependency that is expected, at least 3.
         forget: the gate by which a unit keeps what it holds; f in an LSTM, z in a GRU by default.
-        write: the gate by which it takes in what is new, if that is a gate of its own; i in an LSTM.
+        write: the gate by which it takes in what is new, if that is a gate of its own or the only one; i in an LSTM.
         generator: source of the random numbers.
 
     Raises:
@@ -123,27 +123,29 @@ def chrono_(
         raise ArgumentError(f"chrono_: expected a longest dependency of at least 3 steps, got {longest}.")
     names: list[str] = []
     for biases in _cells(module, "bias").values():
-        keep, take = (forget, write) if forget else _usual(biases[0])
-        drawn: dict[str, Tensor] = {}
+        keep, take = (forget, write) if forget or write else _usual(biases[0])
+        drawn: list[Tensor] = []
 
-        def draw(block: Tensor, drawn: dict[str, Tensor] = drawn) -> Tensor:
-            drawn["b"] = torch.empty_like(block).uniform_(1, longest - 1, generator=generator).log_()
-            return drawn["b"]
+        def draw(block: Tensor, drawn: list[Tensor] = drawn) -> Tensor:
+            if not drawn:
+                drawn.append(torch.empty_like(block).uniform_(1, longest - 1, generator=generator).log_())
+            return drawn[0]
 
-        names += _first_bias(biases, keep, draw)
+        if keep is not None:
+            names += _first_bias(biases, keep, draw)
         if take is not None:
-            names += _first_bias(biases, take, lambda _, drawn=drawn: -drawn["b"])  # type: ignore[misc]
+            names += _first_bias(biases, take, lambda block, draw=draw: -draw(block))  # type: ignore[misc]
     return tuple(dict.fromkeys(names))
 
 
-def _usual(bias: Weight) -> tuple[str, str | None]:
+def _usual(bias: Weight) -> tuple[str | None, str | None]:
     """The gates that keep and write, in the cells that are known."""
     known = keeping_gates(bias.cell)
     if known is None:
         gates = [gate for gate, _, _ in bias.blocks]
         raise ArgumentError(
             f"chrono_: which gate of {type(bias.cell).__name__} keeps what a unit holds? {bias.name} has the gates "
-            f"{', '.join(gates) if any(gates) else '(none named)'}: give `forget`, and `write` if there is one."
+            f"{', '.join(gates) if any(gates) else '(none named)'}: give `forget` or `write`, or both."
         )
     return known
 

@@ -3,8 +3,8 @@
 from .constraints import Constrained, constrain, equal, linear, tie
 from .dropout import SharedDropout, VariationalDropout
 from .normed import NormedState
-from .pretrained import Loaded, freeze, load_matching, unfreeze
-from .states import Clamped, LearnedStart, RandomStart, Readout, StartFromVector, with_units
+from .pretrained import Loaded, freeze, load_matching, renumbered, unfreeze
+from .states import Clamped, Driven, LearnedStart, RandomStart, Readout, StartFromVector, with_units
 from .weight_drop import weight_drop
 from .wrapper import Wrapper
 from .zoneout import Zoneout
@@ -12,6 +12,7 @@ from .zoneout import Zoneout
 __all__ = [
     "Clamped",
     "Constrained",
+    "Driven",
     "LearnedStart",
     "Loaded",
     "NormedState",
@@ -27,6 +28,7 @@ __all__ = [
     "freeze",
     "linear",
     "load_matching",
+    "renumbered",
     "tie",
     "unfreeze",
     "weight_drop",

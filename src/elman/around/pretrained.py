@@ -1,11 +1,13 @@
 """Starting from a model that has been trained: the parts that match are loaded, groups of weights are frozen."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
 
-from elman.errors import ArgumentError
+from elman.errors import ArgumentError, ShapeError
 
 from .names import matching, nearest, stored
 
@@ -77,6 +79,52 @@ def load_matching(
         if name not in wanted
     }
     return Loaded(tuple(wanted), left, unused)
+
+
+def renumbered(
+    model: nn.Module, state: Mapping[str, Tensor], old: Sequence[str], new: Sequence[str], *names: str
+) -> dict[str, Tensor]:
+    """A state dict for another vocabulary: the rows of the tokens that both have, each where its token now stands.
+
+    Args:
+        model: what will be loaded; tokens that only the new vocabulary has keep the model's own rows.
+        state: a state dict, of a model with the old vocabulary.
+        old: the tokens of the state dict, by number.
+        new: the tokens of the model, by number.
+        names: patterns (`*`, `?`, `[...]`) of the tensors [V, ...] that have a row for each token: embeddings, readouts
+            and their biases.
+
+    Returns:
+        A state dict for `load_matching` or `load_state_dict`.
+
+    Raises:
+        ArgumentError: a token twice, no token in common, or a pattern that matches nothing.
+        ShapeError: a tensor that does not have a row for each token.
+    """
+    for what, tokens in (("old", old), ("new", new)):
+        if len(set(tokens)) < len(tokens):
+            twice = next(token for token, count in Counter(tokens).items() if count > 1)
+            raise ArgumentError(f"expected each token of the {what} vocabulary once, got {twice!r} more often.")
+    place = {token: number for number, token in enumerate(old)}
+    here = [number for number, token in enumerate(new) if token in place]
+    there = [place[new[number]] for number in here]
+    if not here:
+        raise ArgumentError(f"the vocabularies share no token: {list(old[:5])} ... and {list(new[:5])} ...")
+    found, own = dict(state), model.state_dict()
+    for pattern in names:
+        hits = [name for name in own if fnmatchcase(name, pattern)]
+        if not hits:
+            raise ArgumentError(f"no tensor of {type(model).__name__} matches {pattern!r}{nearest(pattern, own)}")
+        for name in hits:
+            if name not in state:
+                raise ArgumentError(f"the state dict has no {name!r}{nearest(name, state)}")
+            rest = own[name].shape[1:]
+            for what, tensor, count in (("state dict", state[name], len(old)), ("model", own[name], len(new))):
+                if tensor.shape != (count, *rest):
+                    raise ShapeError(f"{name} of the {what}: expected {[count, *rest]}, got {list(tensor.shape)}.")
+            found[name] = own[name].clone()
+            found[name][here] = state[name][there].to(own[name])
+    return found
 
 
 def freeze(model: nn.Module, *patterns: str) -> tuple[str, ...]:

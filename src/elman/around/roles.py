@@ -34,12 +34,28 @@ _GATES: tuple[tuple[Any, dict[str, tuple[str, ...]]], ...] = (
     (cells.GRU, {"U": _RZN, "W": ("r", "z"), "W_n": ("n",)}),
     ((cells.GRUResetAfter, nn.GRU, nn.GRUCell), {"*": _RZN}),
     (cells.JANET, {"*": ("f", "n")}),
+    (cells.RAN, {"U": ("i", "f"), "W": ("i", "f")}),
+    (cells.UGRNN, {"*": ("g", "n")}),
+    (cells.LiGRU, {"*": ("z", "n")}),
+    (cells.CFN, {"U": ("θ", "η"), "W": ("θ", "η")}),
+    ((cells.BRC, cells.NBRC), {"U": ("a", "c"), "W": ("a", "c")}),
+    (cells.SLSTM, {"*": ("i", "f", "z", "o")}),
+    (cells.MinLSTM, {"*": ("f", "i", "n")}),
+    (cells.MinGRU, {"*": ("z", "n")}),
+    (cells.MGU, {"U": ("f", "n"), "W": ("f",), "W_n": ("n",)}),
 )
-_KEEPS: tuple[tuple[Any, tuple[str, str | None]], ...] = (
+_KEEPS: tuple[tuple[Any, tuple[str | None, str | None]], ...] = (
     ((cells.LSTM, nn.LSTM, nn.LSTMCell), ("f", "i")),
     ((cells.PeepholeLSTM, cells.MultiplicativeLSTM, cells.WMCLSTM, cells.LayerNormLSTM), ("f", "i")),
     ((cells.GRU, cells.GRUResetAfter, nn.GRU, nn.GRUCell), ("z", None)),
     (cells.JANET, ("f", None)),
+    (cells.RAN, ("f", "i")),
+    (cells.UGRNN, ("g", None)),
+    (cells.LiGRU, ("z", None)),
+    (cells.CFN, ("θ", "η")),
+    ((cells.BRC, cells.NBRC), ("c", None)),
+    (cells.MinGRU, (None, "z")),
+    (cells.MGU, (None, "f")),
 )
 
 
@@ -119,8 +135,11 @@ def gates_of(cell: nn.Module, own: str) -> tuple[str, ...]:
     return tuple(declared.get(own.partition(".")[0], declared.get("*", ())))
 
 
-def keeping_gates(cell: nn.Module) -> tuple[str, str | None] | None:
-    """The gate by which a unit keeps what it holds, and the gate of what is written if it is another; None: unknown."""
+def keeping_gates(cell: nn.Module) -> tuple[str | None, str | None] | None:
+    """The gate by which a unit keeps what it holds, and the gate by which it takes in what is new; None: unknown.
+
+    Where there is one gate for both, it is named for what its σ does, and None stands for the other.
+    """
     return next((gates for kinds, gates in _KEEPS if isinstance(cell, kinds)), None)
 
 

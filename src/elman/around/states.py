@@ -134,6 +134,49 @@ class Clamped(Wrapper):
         return tuple(after)
 
 
+class Driven(Wrapper):
+    """A cell some of whose units are given at every step: the same units each time, other values.
+
+        s(t)[units] = v(t)
+
+    The values come behind the cell's own input: x(t) is [u(t) ; v(t)], or v(t) alone for a cell without input. They
+    have their gradient.
+
+    Args:
+        cell: a cell with states.
+        units: of the state: an index, a slice, a list, or a mask over units; v has their order in the state.
+        state: which state.
+
+    Source: G. Hinton, Neural Networks for Machine Learning, lecture 7, 2012: the states of a subset of the units
+        at every time step as a way to give input.
+    """
+
+    def __init__(self, cell: Cell, units: Any, state: int = 0) -> None:
+        super().__init__(cell)
+        (self.number,) = check_states("Driven", cell, (state,))
+        first = cell.initial_state(1)[state][0]
+        if first.dim() != 1:
+            raise ArgumentError(f"Driven: expected a state [B, H], got one of {list(first.shape)} numbers a row.")
+        self.mask: Tensor
+        self.register_buffer("mask", unit_mask(first, units), persistent=False)
+        self.places: Tensor
+        every = torch.eye(first.numel(), dtype=first.dtype, device=first.device)
+        self.register_buffer("places", every[self.mask], persistent=False)
+
+    def step(self, x: Tensor | None, *entering: Tensor) -> States:
+        count = self.places.shape[0]
+        if x is None or x.shape[-1] < count:
+            raise ShapeError(
+                f"Driven: expected x [B, I + {count}], the values of {count} units last, "
+                f"got {None if x is None else list(x.shape)}."
+            )
+        own = x.shape[-1] - count
+        after = list(as_tuple(self.cell.step(x[..., :own] if own else None, *entering)))
+        given = x[..., own:] @ self.places
+        after[self.number] = torch.where(self.mask, given, after[self.number])
+        return tuple(after)
+
+
 class Readout(Wrapper):
     """A cell that gives out chosen states, side by side, at every step.
 

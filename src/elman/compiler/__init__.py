@@ -8,6 +8,7 @@ from .runtime.backend import using
 from .runtime.build import NO_COMPILER, Compiler, find_compiler, host, processor
 from .runtime.eager import one_step, where_rows
 from .runtime.rows import fill_ended
+from .runtime.scan import scan
 from .runtime.store import BuildWarning, cache_folder, refusal
 from .runtime.tuned import forget_schedules, schedules_file
 from .runtime.ways import Checkpointed, Full, PerStep, Truncated
@@ -40,6 +41,7 @@ __all__ = [
     "processor",
     "refusal",
     "register",
+    "scan",
     "schedules_file",
     "tune",
     "unroll",

@@ -17,7 +17,7 @@ from .runtime.job import programs_of
 from .runtime.native import kernel_of
 from .runtime.program import body_of
 from .runtime.programs import Backend, Programs
-from .unfold import Loop, Stages, show_loop, show_stages
+from .unfold import Loop, Stages, linear, show_loop, show_stages
 
 DRAWN = ("trace", "unfold", "gradient", "hoist")
 STAGES = (*DRAWN, "schedule", "c")
@@ -150,7 +150,7 @@ class LayerPlan:
         if self.compiled is None:
             return head
         both = zip(("forward", "gradient"), self._hoisted(), strict=True)
-        return "\n".join([head, *(f"  {name:8}  {_summary(stages)}" for name, stages in both)])
+        return "\n".join([head, *(f"  {name:8}  {_summary(stages, self.backend)}" for name, stages in both)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,8 +205,10 @@ def note(cell: object, programs: Programs | None, reason: str = "") -> None:
         notes.append(LayerPlan(type(cell).__name__, backend, reason, programs, formula_of(cell)))
 
 
-def _summary(stages: Stages) -> str:
+def _summary(stages: Stages, backend: str) -> str:
     inside = "nothing" if stages.inside is None else _counted(body_of(stages.inside))
+    if stages.inside is not None and linear(stages.inside) is not None:
+        inside += ", linear" if backend == "c" else ", linear: a scan"
     return f"before: {_counted(stages.before)} | inside: {inside} | after: {_counted(stages.after)}"
 
 

@@ -45,8 +45,8 @@ class Streams:
         first, last = index * self.window, min((index + 1) * self.window, self.steps)
         return self._rows(0)[first:last].contiguous(), self._rows(1)[first:last].contiguous()
 
-    def starting_at(self, index: int) -> Iterator[Window]:
-        """The windows from number `index` on."""
+    def starting_at(self, index: int, epoch: int = 0) -> Iterator[Window]:
+        """The windows from number `index` on, the same at every epoch."""
         return (self[number] for number in range(index, len(self)))
 
     def _rows(self, shift: int) -> Tensor:

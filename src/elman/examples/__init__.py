@@ -1,6 +1,8 @@
-"""Examples: what recurrent networks can do, and what they cannot, each to be run by `python -m`.
+"""Examples: what recurrent networks can do and what they cannot, each run by its name: `python -m elman.examples.turing`.
 
-elman.examples.turing     a Turing machine in the weights of a network, exact to the halt
-elman.examples.filters    the forward filter of a hidden Markov model and the Kalman filter, as cells that are trained
-elman.examples.nepal      a network that finds the year wherever it stands, beside two that cannot
+fading       memory that fades: a label that is asked for 5,000 steps later
+filters      the forward filter of a hidden Markov model and the Kalman filter, as cells that are trained
+nepal        a network that finds the year wherever it stands, beside two that cannot
+turing       a Turing machine in the weights of a network, exact to the halt
+vanishing    vanishing and exploding gradients, seen and trained against
 """

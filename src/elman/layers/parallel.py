@@ -9,7 +9,7 @@ from torch.func import jacrev, vmap
 
 from elman.around.lend import check_plain
 from elman.cells import Cell
-from elman.compiler import fill_ended, one_step, where_rows
+from elman.compiler import fill_ended, one_step, scan, where_rows
 from elman.errors import ArgumentError
 
 from .layer import Layer, Marks
@@ -99,7 +99,7 @@ class Parallel(Layer):
             slopes = problem.slopes(before)
             rest = after - (slopes @ before.unsqueeze(-1)).squeeze(-1)
             rest[0] = after[0]  # what enters the first step is known
-            found = scan(slopes, rest)
+            found = _solved_at_once(slopes, rest)
             before = torch.cat([start.unsqueeze(0), found[:-1]])
             after = problem.step(before)
             error = (after - found).abs().max()
@@ -172,30 +172,15 @@ class _SentBack(torch.autograd.Function):
         (slopes,) = ctx.saved_tensors
         turned = slopes.transpose(-1, -2)
         later = torch.cat([turned[1:], torch.zeros_like(turned[:1])])
-        return scan(later.flip(0), g.flip(0)).flip(0), None
+        return _solved_at_once(later.flip(0), g.flip(0)).flip(0), None
 
 
-def scan(slopes: Tensor, rest: Tensor) -> Tensor:
-    """s(t) = A(t) s(t-1) + b(t) from s(0) = 0, for all t at once: pairs of steps are one step of half as many.
-
-    Args:
-        slopes: A [T, ..., S, S]; A(1) is not used.
-        rest: b [T, ..., S].
-
-    Returns:
-        s [T, ..., S], in O(log T) operations one after the other and O(T) in all.
-
-    Source: G. E. Blelloch, Prefix Sums and Their Applications, 1990.
-    """
-    steps = len(rest)
-    if steps == 1:
-        return rest
-    even, odd = slice(0, steps - steps % 2, 2), slice(1, None, 2)
-    joined = (slopes[odd] @ rest[even].unsqueeze(-1)).squeeze(-1) + rest[odd]
-    second = scan(slopes[odd] @ slopes[even], joined)
-    first = rest[::2].clone()
-    before = second[: len(first) - 1]
-    first[1:] += (slopes[2::2] @ before.unsqueeze(-1)).squeeze(-1)
-    found = torch.empty_like(rest)
-    found[::2], found[odd] = first, second
+def _solved_at_once(slopes: Tensor, rest: Tensor) -> Tensor:
+    """s(t) = A(t) s(t-1) + b(t) for A [T, B, S, S] and b [T, B, S]; A(1) is not used."""
+    (found,) = scan(
+        (slopes,),
+        (rest,),
+        times=lambda a, s: ((a[0] @ s[0].unsqueeze(-1)).squeeze(-1),),
+        join=lambda later, sooner: (later[0] @ sooner[0],),
+    )
     return found

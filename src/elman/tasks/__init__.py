@@ -1,5 +1,27 @@
-"""The jobs: each a model with fit, a way to use it, save and load."""
+"""The jobs: each a model with fit, a way to use it, score, save and load."""
 
+from pathlib import Path
+
+from .archive import load_archive
+from .job import Job, Prepared
 from .text import Score, TextModel
 
-__all__ = ["Score", "TextModel"]
+JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (TextModel,)}
+"""The classes of all jobs by name."""
+
+
+def load(path: Path | str, device: str = "auto") -> Job:
+    """The model of a file, whatever its job.
+
+    Args:
+        path: a model file that a job wrote.
+        device: where it shall run: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        DataError: the file is missing, truncated, or no model file.
+    """
+    _, content = load_archive(Path(path), *JOBS)
+    return JOBS[content["job"]].load(path, device)
+
+
+__all__ = ["JOBS", "Job", "Prepared", "Score", "TextModel", "load"]

@@ -1,5 +1,6 @@
 """The model file of every job: weights as safetensors, and all else that a model is as JSON in its header."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ def save_archive(path: Path, job: str, weights: dict[str, Tensor], content: dict
     Raises:
         DataError: the file cannot be written.
     """
-    header = {"format": KIND, "version": VERSION, "job": job, "elman": __version__, **content}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    header = {"format": KIND, "version": VERSION, "job": job, "elman": __version__, "written": now, **content}
     write_tensors(path, weights, header)
 
 
-def load_archive(path: Path, job: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_archive(path: Path, *jobs: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights, on the CPU, and the content of a model file.
 
     Raises:
@@ -41,6 +43,7 @@ def load_archive(path: Path, job: str) -> tuple[dict[str, Tensor], dict[str, Any
             f"{path}: expected version {VERSION} of the model file, got {header.get('version')} "
             f"(written by elman {header.get('elman')}; this is {__version__}): use that elman."
         )
-    if header.get("job") != job:
-        raise DataError(f"{path}: expected a model of the job {job!r}, got one of {header.get('job')!r}.")
+    if header.get("job") not in jobs:
+        wanted = " or ".join(map(repr, jobs))
+        raise DataError(f"{path}: expected a model of the job {wanted}, got one of {header.get('job')!r}.")
     return weights, header

@@ -83,7 +83,7 @@ class Learner(LightningModule):
     def windows(self) -> Iterator[tuple[int, Any]]:
         """What is left of this epoch: the number of each window and the window."""
         first = self.standing.window
-        yield from enumerate(self.work.training.starting_at(first), first)
+        yield from enumerate(self.work.training.starting_at(first, self.standing.epoch), first)
 
     def configure_optimizers(self) -> Any:
         settings = self.work.settings

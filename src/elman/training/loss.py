@@ -35,12 +35,12 @@ class Trainable(Protocol):
 
 @runtime_checkable
 class Batches(Protocol):
-    """One pass over the data, in an order that is the same each time, so that a position is one number."""
+    """One pass over the data, in an order that depends on the epoch alone, so that a position is two numbers."""
 
     def __len__(self) -> int: ...
 
-    def starting_at(self, index: int) -> Iterator[Any]:
-        """The batches from number `index` on."""
+    def starting_at(self, index: int, epoch: int = 0) -> Iterator[Any]:
+        """The batches of an epoch from number `index` on."""
         ...
 
 

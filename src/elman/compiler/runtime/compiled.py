@@ -13,11 +13,23 @@ from elman.compiler.codegen import Schedule
 from elman.compiler.graph import Builder, Node, topological
 from elman.compiler.sequences import Sequences
 from elman.compiler.trace import Traced
-from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, bptt, hoist, substitute, unfold
+from elman.compiler.unfold import Backward, Binding, Loop, Stages, Step, as_scan, bptt, hoist, substitute, unfold
 
 from .program import Program, Tensors
 
 Light = Callable[[Node], bool] | None
+
+
+def _hoisted(
+    loop: Loop,
+    keep: Mapping[str, Node] | None = None,
+    finish: Mapping[str, Node] | None = None,
+    light: Light = None,
+) -> Stages:
+    """A loop, hoisted; kernels, for which operations may be light, run a scan step by step: see docs/decisions.md."""
+    if light is None:
+        loop, keep = as_scan(loop, keep)
+    return hoist(loop, keep, finish, light)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +81,16 @@ class Compiled:
         return self.gradient_hoisted(frozenset(self.inputs))
 
     def hoisted(self, light: Light = None) -> Stages:
-        """The loop, hoisted as far as it pays: operations that are `light` inside may stay there."""
-        return hoist(self.loop, light=light)
+        """The loop, hoisted as far as it pays: operations that are `light` inside may stay there.
+
+        Where none may, a loop that is linear in what it carries is written as a scan; so are the next three.
+        """
+        return _hoisted(self.loop, light=light)
 
     def hoisted_kept(self, light: Light = None) -> Stages:
         """The loop, hoisted; what the gradient needs is kept."""
         keep = {name: node for name, node in self.gradient.kept.items() if not self._is_input(node)}
-        return hoist(self.loop, keep, light=light)
+        return _hoisted(self.loop, keep, light=light)
 
     def gradient_hoisted(self, wanted: frozenset[str], light: Light = None) -> Stages:
         """The loop of the gradient, as far as the cotangents of the named inputs need it, hoisted."""
@@ -86,7 +101,7 @@ class Compiled:
             each={name: node for name, node in self.gradient.loop.each.items() if name.removeprefix("d ") in wanted},
             total={name: node for name, node in self.gradient.loop.total.items() if name in read},
         )
-        return hoist(loop, finish=finish, light=light)
+        return _hoisted(loop, finish=finish, light=light)
 
     def gradient_by_step(self, wanted: frozenset[str], light: Light = None) -> Stages:
         """The loop of the gradient, hoisted; what would be summed over the steps is a result of each."""
@@ -96,7 +111,7 @@ class Compiled:
             if name in wanted:
                 read = {n: loop.total[str(n.value)] for n in topological([node]) if str(n.value) in loop.total}
                 each[f"d {name}"] = substitute(build, node, read)
-        return hoist(replace(loop, each=each, total={}), light=light)
+        return _hoisted(replace(loop, each=each, total={}), light=light)
 
     @cached_property
     def with_live(self) -> "Compiled":

@@ -49,10 +49,10 @@ def prepared(
             return Job(programs, named, live_rows(given.live))
     full = filled(given)
     named |= {name: tensor for name, tensor in (("x", full.x), ("fed", full.fed)) if tensor is not None}
-    return Job(programs_of(compiled, backend, wanted), named)
+    return Job(programs_of(compiled, backend, wanted, by_step), named)
 
 
-def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | None) -> Programs:
+def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | None, by_step: bool = False) -> Programs:
     """The programs of a compiled step under a backend, built: forward, or forward and backward."""
     programs: Programs | None = compiled.programs.get(backend)
     if programs is None:
@@ -62,5 +62,5 @@ def programs_of(compiled: Compiled, backend: Backend, wanted: frozenset[str] | N
         _ = programs.forward
     else:
         _ = programs.forward_kept
-        programs.backward(wanted)
+        _ = programs.by_step(wanted) if by_step else programs.backward(wanted)
     return programs

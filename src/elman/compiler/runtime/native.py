@@ -15,7 +15,7 @@ from elman.compiler.graph import Graph, topological
 from elman.compiler.unfold import Stages
 
 from .launch import Call, Launcher
-from .memory import CPU, LENT, block
+from .memory import CPU, LENT, block, inner_block
 from .products import own_products
 from .program import Result, Tensors
 from .python import build, render
@@ -158,7 +158,7 @@ class NativeProgram:
             slot = slots[shelf.places[0]]
             packed, (steps, *rest) = rows.index is not None, slot.place(rows)
             size = (steps + 1, *rest) if shelf.chained and not packed else (len(shelf.places), steps, *rest)
-            made = block(size, slot.dtype, CPU)
+            made = inner_block(size, slot.dtype)
             first, step = made.data_ptr(), made.stride(0) * made.itemsize
             for number, place in enumerate(shelf.places):
                 addresses[place] = first + number * step
@@ -166,8 +166,10 @@ class NativeProgram:
                 parts = shelf.parts(made, packed)
                 found |= {shelf.places[number]: parts[number] for number in shelf.read}
             blocks[shelf.name] = made
+        outside = self._out.values()
         for place in self._alone:
-            made = block(slots[place].place(rows), slots[place].dtype, CPU)
+            size, dtype = slots[place].place(rows), slots[place].dtype
+            made = block(size, dtype, CPU) if place in outside else inner_block(size, dtype)
             if rows.index is not None and slots[place].outer:
                 made.zero_()
             addresses[place], found[place] = made.data_ptr(), made

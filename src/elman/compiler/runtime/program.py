@@ -13,8 +13,9 @@ from elman.compiler.unfold import Loop, Stages
 
 from .memory import block
 from .onednn import BY_ONEDNN, addmm, mm, packed, takes
-from .products import BY_TORCH
+from .products import BY_TORCH, Products
 from .python import build, render, sliced_nodes, step_weights
+from .scan import pays, scan_of
 
 Tensors = dict[str, Tensor]
 Result = tuple[Tensors, tuple[Tensor, ...]]
@@ -30,13 +31,16 @@ class Program:
         stages: what to run.
         write: what is wanted of each step is written into one block of memory for all steps; without it every
             result is a new tensor, and autograd can follow.
+        products: who multiplies before and after the loop; the fastest that torch has, if None.
     """
 
-    def __init__(self, stages: Stages, write: bool = True) -> None:
+    def __init__(self, stages: Stages, write: bool = True, products: Products | None = None) -> None:
         self.stages = stages
         self.text = {"before": render("before", stages.before)}
         self._blocks = _Blocks(stages.inside) if stages.inside is not None and write else None
+        self._scan = None
         if stages.inside is not None:
+            self._scan = scan_of(stages.inside) if write else None
             body, places = body_of(stages.inside), self._blocks.places if self._blocks else ()
             weights = step_weights(body, stages.inside.invariants) if write else {}
             self._sliced = sliced_nodes(body, places) if write else {}
@@ -44,7 +48,7 @@ class Program:
             self.text["inside"] = render("inside", body, places, weights, self._sliced, returned, free=False)
             self._weights = {str(node.value): turned for node, turned in weights.items()}
         self.text["after"] = render("after", stages.after)
-        products = BY_ONEDNN if write else BY_TORCH
+        products = products or (BY_ONEDNN if write else BY_TORCH)
         self._run = {name: build(name, text, products) for name, text in self.text.items()}
         if "inside" in self.text:
             self._run["inside, packed"] = build("inside", self.text["inside"], mm=mm, addmm=addmm)
@@ -67,7 +71,10 @@ class Program:
         if inside is None:
             values = {**given, **self._before(given, size)}
         else:
-            values, states = (self._written if self._blocks else self._stacked)(inside, given, states, size)
+            found = self._scanned(given, states, size)
+            if found is None:
+                found = (self._written if self._blocks else self._stacked)(inside, given, states, size)
+            values, states = found
         results = self._run["after"](*size, *(values[str(i.value)] for i in after.inputs))
         return dict(zip(after.outputs, results, strict=True)), states
 
@@ -75,6 +82,14 @@ class Program:
         """What the stage before hands over."""
         inputs = (given[str(i.value)] for i in self.stages.before.inputs)
         return dict(zip(self.stages.before.outputs, self._run["before"](*size, *inputs), strict=True))
+
+    def _scanned(self, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result | None:
+        """All steps at once; None where the steps must run one after the other, or do so faster."""
+        if self._scan is None or not pays(states, size[0]):
+            return None
+        values = {**given, **self._before(given, size)}
+        found = self._scan(values, states, *size[:2])
+        return None if found is None else ({**values, **found[0]}, found[1])
 
     def _written(self, loop: Loop, given: Tensors, states: tuple[Tensor, ...], size: Size) -> Result:
         """The steps one after the other; what is wanted of each goes where it will stay."""

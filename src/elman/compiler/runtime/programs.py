@@ -13,6 +13,7 @@ from elman.errors import SetupError, TraceError
 
 from .compiled import Compiled
 from .native import NativeProgram
+from .products import own_products
 from .program import Program, Result, Tensors
 from .rows import Rows, packed, sequences, unpacked
 
@@ -79,10 +80,14 @@ class Programs:
     def _program(self, hoisted: Callable[..., Stages], kept: Collection[str] = ()) -> Program | NativeProgram:
         """A kernel where one is asked for and there is a loop left to run."""
         schedule = self.backend.schedule
-        if schedule is None or not self.compiled.loop.carries:
+        if schedule is None:
             return Program(hoisted())
         try:
             check_whole_numbers(self.compiled.loop)
+            if not self.compiled.loop.carries:
+                stages = hoisted()
+                double = any(n.dtype == "float64" for n in (*stages.before.inputs, *stages.after.inputs))
+                return Program(stages, products=own_products(schedule.machine, double))
             return NativeProgram(hoisted(light=light), schedule, kept)
         except (TraceError, SetupError) as error:
             if self.backend.strict:

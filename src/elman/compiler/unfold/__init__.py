@@ -3,6 +3,7 @@
 from .bptt import Backward, bptt
 from .gradient import VJP, backward
 from .hoist import Stages, hoist
+from .linear import Linear, as_scan, linear
 from .loop import Binding, Carry, Loop, Step, substitute, unfold
 from .show import show_loop, show_stages
 
@@ -11,12 +12,15 @@ __all__ = [
     "Backward",
     "Binding",
     "Carry",
+    "Linear",
     "Loop",
     "Stages",
     "Step",
+    "as_scan",
     "backward",
     "bptt",
     "hoist",
+    "linear",
     "show_loop",
     "show_stages",
     "substitute",

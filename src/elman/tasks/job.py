@@ -1,0 +1,263 @@
+"""What all jobs share: how they are trained, what is kept of them, and in which file."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from elman.errors import ArgumentError, DataError
+from elman.training import Batches, History, Measure, Settings
+from elman.training.files import check_apart, check_output
+from elman.training.schedule import Schedule, warmup_cosine
+from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries
+
+from .archive import load_archive, save_archive
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The data of a training.
+
+    Attributes:
+        training: what is learned.
+        validation: what the best epoch is chosen by, or None.
+        digest: by which the same data is known again when a training is resumed.
+        about: what people are told of the data, as plain values; kept in the model file.
+    """
+
+    training: Batches
+    validation: Batches | None
+    digest: str
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Job:
+    """Base of the jobs: subclass, write `prepare_data`, `content` and `restore`.
+
+    Args:
+        epochs: most passes over the training data.
+        batch_size: B, rows side by side.
+        learning_rate: the largest learning rate.
+        clip: largest norm of the whole gradient; math.inf for no clipping.
+        patience: epochs without a better validation after which training stops.
+        validation: share of the data that is kept for validation; 0 for none.
+        seed: of the first weights and of dropout.
+        optimizer: makes the optimiser of (parameters, learning rate); torch.optim.Adam by default.
+        schedule: factor on the learning rate for (steps taken, steps in all); `training.warmup_cosine`, or
+            `training.constant`.
+
+    Attributes:
+        NAME: of the job, as in `elman NAME`.
+        MEASURE: the figure that is shown, and by which the best epoch is chosen.
+        network: the network, once there is one: a `training.Trainable`.
+        history: what happened in training.
+        about: what it was trained on, and whatever else a job wants to be told of its models.
+    """
+
+    NAME: ClassVar[str]
+    MEASURE: ClassVar[Measure]
+
+    epochs: int = 8
+    batch_size: int = 16
+    learning_rate: float = 5e-3
+    clip: float = 1.0
+    patience: int = 3
+    validation: float = 0.1
+    seed: int = 0
+    optimizer: MakeOptimizer = torch.optim.Adam  # type: ignore[assignment]
+    schedule: Schedule = warmup_cosine
+
+    network: Any = field(default=None, init=False, repr=False)
+    history: History = field(init=False, repr=False)
+    about: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.MEASURE)
+        at_least("batch_size", self.batch_size, 1)
+        above("learning_rate", self.learning_rate, 0)
+        if not 0 <= self.validation < 1:
+            raise ArgumentError(f"expected 0 <= validation < 1, got {self.validation}.")
+
+    def prepare_data(self, data: Any) -> Prepared:
+        """The batches of what `fit` takes; makes `network` where there is none."""
+        raise TypeError(f"{type(self).__name__} must define prepare_data(self, data)")
+
+    def content(self) -> dict[str, Any]:
+        """What a model file holds beside weights, configuration and history, as plain values: a vocabulary, say."""
+        raise TypeError(f"{type(self).__name__} must define content(self)")
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Take over what `content` gave, and make `network`, whose weights are loaded afterwards."""
+        raise TypeError(f"{type(self).__name__} must define restore(self, content)")
+
+    def paths_in(self, data: Any) -> Iterable[Path]:
+        """The files and folders that are read of what `fit` takes."""
+        return [data] if isinstance(data, Path) else []
+
+    def fit(
+        self,
+        data: Any = None,
+        *,
+        out: Path | str | None = None,
+        resume: bool = False,
+        fresh: bool = False,
+        device: str = "auto",
+        threads: int | None = None,
+        callbacks: Callable[[Self], list[Any]] | None = None,
+        save_every: float = 10.0,
+    ) -> Self:
+        """Train; afterwards the model holds the weights with the best validation.
+
+        Args:
+            data: see the class of the job.
+            out: the model file. It is written at each better epoch; the history (.csv) and the learning curve
+                (.png) come beside it. While training runs, `out` + ".resume" holds all that is needed to go on.
+            resume: go on with a training that was stopped; on the CPU it ends in the same numbers, bit for bit, as
+                if it had not been (on a GPU torch's own sums may differ in their last bits).
+            fresh: throw away what is left of a training that was stopped.
+            device: "auto", "cpu", "cuda" or "cuda:N".
+            threads: threads of the CPU.
+            callbacks: makes Lightning callbacks that look on, a `TrainingDisplay`, say.
+            save_every: least seconds between two writings of the side file within an epoch.
+
+        Raises:
+            DataError: the data are missing, too few or of another kind; the output cannot be written; what is on disk
+                does not go with `resume`.
+            NumericsError: NaN in the loss.
+            SetupError: Lightning or matplotlib is not installed.
+            KeyboardInterrupt: Ctrl-C; the model holds and `out` has the best weights so far.
+        """
+        require_libraries()
+        settings = self._settings(device, threads)
+        out = None if out is None else Path(out)
+        if out is not None:
+            check_output(out)
+            check_apart(out, self.paths_in(data))
+        elif resume:
+            raise ArgumentError("expected `out`, the model file, to resume its training.")
+        prepared = self.prepare_data(data)
+        self.about = prepared.about
+        facts = {**self.configuration(), **settings.facts(), "data": prepared.digest}
+        from elman.training.engine import Work, choose_start, side_file_of, train  # Lightning: seconds
+
+        side_file = None if out is None else side_file_of(out)
+        resume = side_file is not None and out is not None and choose_start(side_file, out, facts, resume, fresh)
+        work = Work(
+            training=prepared.training,
+            validation=prepared.validation,
+            settings=settings,
+            measure=self.MEASURE,
+            facts=facts,
+            side_file=side_file,
+            save=partial(self._keep, out),
+            save_every=save_every,
+            title=self.summary,
+        )
+        train(self.network, work, out, resume, callbacks(self) if callbacks else [])
+        return self
+
+    def save(self, path: Path | str) -> None:
+        """Write the model as one file.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        self.trained()
+        check_output(Path(path))
+        self._keep(Path(path), self.network.state_dict(), self.history)
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "auto") -> Self:
+        """The model of a file.
+
+        Args:
+            path: the model file.
+            device: where it shall run: "auto", "cpu", "cuda" or "cuda:N".
+
+        Raises:
+            DataError: the file is missing, truncated, or the model file of another job.
+        """
+        weights, content = load_archive(Path(path), cls.NAME)
+        try:
+            model = cls(**content["configuration"])
+            model.restore(content)
+            model.network.load_state_dict(weights)
+            model.history = History.from_json(content["history"])
+            model.about = dict(content.get("about", {}))
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise DataError(f"{path}: expected a whole elman model file, got one that is damaged ({error}).") from None
+        model.network.to(find_device(device)).eval()
+        return model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.trained().parameters()).device
+
+    @property
+    def weights(self) -> int:
+        """How many numbers the network has learned, or will learn."""
+        return 0 if self.network is None else sum(p.numel() for p in self.network.parameters())
+
+    @property
+    def summary(self) -> str:
+        """The network in a few words."""
+        return f"{self.weights / 1e6:.2f} million weights"
+
+    def trained(self) -> nn.Module:
+        """The network.
+
+        Raises:
+            ArgumentError: there is none yet.
+        """
+        if self.network is None:
+            raise ArgumentError(
+                f"this model has not been trained yet: call fit, or {type(self).__name__}.load for one that has."
+            )
+        return self.network  # type: ignore[no-any-return]
+
+    def configuration(self) -> dict[str, Any]:
+        """The options that are plain values."""
+        return {
+            option.name: getattr(self, option.name)
+            for option in fields(self)
+            if option.init and option.name not in ("optimizer", "schedule")
+        }
+
+    def _settings(self, device: str, threads: int | None) -> Settings:
+        return Settings(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            clip=self.clip,
+            patience=self.patience,
+            seed=self.seed,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            device=device,
+            threads=threads,
+        )
+
+    def _keep(self, path: Path | None, weights: dict[str, Tensor], history: History) -> None:
+        """Take the history over, and write the model file where there is to be one."""
+        self.history = history
+        if path is not None:
+            kept = {"configuration": self.configuration(), "history": history.to_json(), "about": self.about}
+            save_archive(path, self.NAME, weights, {**kept, **self.content()})
+
+
+class Evaluating:
+    """A network without dropout, and afterwards as it was."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network, self.training = network, network.training
+
+    def __enter__(self) -> None:
+        self.network.eval()
+
+    def __exit__(self, *_: object) -> None:
+        self.network.train(self.training)
