@@ -1,4 +1,4 @@
-"""Examples: what recurrent networks can do and what they cannot, each run by its name: `python -m elman.examples.turing`.
+"""Examples: what recurrent networks can do and what not, each run by its name: `python -m elman.examples.turing`.
 
 fading       memory that fades: a label that is asked for 5,000 steps later
 filters      the forward filter of a hidden Markov model and the Kalman filter, as cells that are trained
