@@ -57,7 +57,7 @@ def test_help(words):
 def test_help_names_every_command():
     lines = run_here("--help").stdout.splitlines()
     commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
-    assert sorted(commands) == ["cells", "doctor", "info", "show", "text", "tune"]
+    assert sorted(commands) == ["cells", "classify", "doctor", "info", "show", "text", "tune"]
 
 
 def test_an_unknown_command_is_refused():

@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import cells, doctor, info, show, text, tune
+from . import cells, classify, doctor, info, show, text, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -20,6 +20,13 @@ Train a language model on text, have it write, measure it:
     elman text fit book.txt --out book.elman
     elman text sample book.elman --prompt "Once upon" --length 400
     elman text score book.elman other.txt
+
+Learn the label of a sequence, say it, measure how well:
+
+\b
+    elman classify fit names.csv --input name --label country --out names.elman
+    elman classify predict names.elman --text "Müller"
+    elman classify score names.elman test.csv
 
 Say what a model file is:
 
@@ -76,6 +83,7 @@ def _options(
 app.command("cells")(cells.cells)
 app.command("doctor")(doctor.doctor)
 app.add_typer(text.app, name="text")
+app.add_typer(classify.app, name="classify")
 app.command("info")(info.info)
 app.command("show")(show.show)
 app.command("tune")(tune.tune_cell)

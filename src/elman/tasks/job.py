@@ -159,7 +159,18 @@ class Job:
             title=self.summary,
         )
         train(self.network, work, out, resume, callbacks(self) if callbacks else [])
+        self.finished(prepared, out)
+        if out is not None:
+            self._keep(out, self.network.state_dict(), self.history)
         return self
+
+    def finished(self, prepared: Prepared, out: Path | None) -> None:
+        """What remains once the network is trained: to find how far its probabilities can be trusted, to draw.
+
+        Args:
+            prepared: the data.
+            out: the model file, or None; pictures come beside it.
+        """
 
     def save(self, path: Path | str) -> None:
         """Write the model as one file.
