@@ -11,6 +11,7 @@ from elman.compiler.runtime import program
 from every_cell import CELLS, make_cell, make_input, make_state
 
 LINEAR = {"LRU", "MinGRU", "MinLSTM"}
+QUICK = {"LRU", "MinGRU", "IndRNN", "LSTM"}
 
 
 class Mixed(elman.Cell):
@@ -84,7 +85,7 @@ def test_a_scan_of_matrices_is_the_loop(steps):
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in CELLS])
 def test_the_cells_that_are_linear_in_their_state_are_found(name):
     cell = make_cell(name, 3, 4)
     x, options = make_input(cell, 5, 2, 3)
@@ -102,7 +103,7 @@ def test_a_product_of_the_state_is_no_scan(scans):
         assert not scans
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("marked", ["", "lengths", "reset"])
 @pytest.mark.parametrize("steps", [1, 7, 70])
 @pytest.mark.parametrize("name", MADE)
