@@ -1,14 +1,17 @@
 """The engine by itself, on a job that is not text: a network that learns to add up what it has seen."""
 
+import time
+
 import pytest
 import torch
 from torch import nn
 
 import elman
-from elman.errors import NumericsError
-from elman.training import Loss, Measure, Settings, constant
+from elman.errors import ArgumentError, NumericsError
+from elman.training import Loss, Measure, Settings, constant, warmup_cosine
 from elman.training.engine import Work, train
 from elman.training.loss import detached
+from elman.training.settings import seconds_of
 
 
 class Sums:
@@ -121,3 +124,32 @@ def test_generators_and_threads_are_left_as_they_were():
     torch.manual_seed(5)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
+
+
+def test_training_ends_when_the_time_is_up():
+    network, start = fresh_adder(), time.monotonic()
+    history = train(
+        network, work(epochs=10**6, patience=10**6, time_limit=1.0, schedule=warmup_cosine), None, False, []
+    )
+    assert 1 <= time.monotonic() - start < 10
+    assert history.rows[-1].validation is not None and history.rows[-1].epoch < 10**6
+    rates = [row.learning_rate for row in history.rows]
+    assert rates[-1] < 0.1 * max(rates)  # it fell with the time, not with the steps
+
+
+def test_an_epoch_longer_than_the_time_ends_with_a_validation():
+    history = train(fresh_adder(), work(training=Sums(20_000), time_limit=0.5), None, False, [])
+    assert 0 < history.rows[-1].epoch < 1 and history.best is not None
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"), [("90s", 90), ("10m", 600), ("1.5 h", 5400), ("20", 20), (3, 3), (None, None)]
+)
+def test_times(limit, seconds):
+    assert seconds_of(limit) == seconds
+
+
+@pytest.mark.parametrize("limit", ["soon", "10 days", "-5m"])
+def test_what_is_no_time(limit):
+    with pytest.raises(ArgumentError, match="expected a time"):
+        seconds_of(limit)

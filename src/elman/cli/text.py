@@ -100,6 +100,9 @@ def fit(
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(help="Threads of the CPU.", show_default="all")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="End after so long: 90s, 10m, 1.5h.", show_default="none")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is left of one.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
@@ -132,7 +135,16 @@ def fit(
     reading = _read(files)
     looks_on = None if quiet else _show(console, reading, out, bool(files))
     try:
-        model.fit(reading.text, out=out, resume=resume, fresh=fresh, device=device, threads=threads, callbacks=looks_on)
+        model.fit(
+            reading.text,
+            out=out,
+            resume=resume,
+            fresh=fresh,
+            device=device,
+            threads=threads,
+            callbacks=looks_on,
+            time_limit=time_limit,
+        )
     except KeyboardInterrupt:
         _show_end(console, model, out)
         if out.with_name(out.name + ".resume").is_file():

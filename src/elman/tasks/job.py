@@ -13,7 +13,7 @@ from elman.errors import ArgumentError, DataError
 from elman.training import Batches, History, Measure, Settings
 from elman.training.files import check_apart, check_output
 from elman.training.schedule import Schedule, warmup_cosine
-from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries
+from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries, seconds_of
 
 from .archive import load_archive, save_archive
 
@@ -110,6 +110,7 @@ class Job:
         threads: int | None = None,
         callbacks: Callable[[Self], list[Any]] | None = None,
         save_every: float = 10.0,
+        time_limit: float | str | None = None,
     ) -> Self:
         """Train; afterwards the model holds the weights with the best validation.
 
@@ -124,6 +125,8 @@ class Job:
             threads: threads of the CPU.
             callbacks: makes Lightning callbacks that look on, a `TrainingDisplay`, say.
             save_every: least seconds between two writings of the side file within an epoch.
+            time_limit: seconds, or "90s", "10m", "1.5h", after which training ends with the best weights so far; the
+                learning rate then falls with the time.
 
         Raises:
             DataError: the data are missing, too few or of another kind; the output cannot be written; what is on disk
@@ -133,7 +136,7 @@ class Job:
             KeyboardInterrupt: Ctrl-C; the model holds and `out` has the best weights so far.
         """
         require_libraries()
-        settings = self._settings(device, threads)
+        settings = self._settings(device, threads, seconds_of(time_limit))
         out = None if out is None else Path(out)
         if out is not None:
             check_output(out)
@@ -240,7 +243,7 @@ class Job:
             if option.init and option.name not in ("optimizer", "schedule")
         }
 
-    def _settings(self, device: str, threads: int | None) -> Settings:
+    def _settings(self, device: str, threads: int | None, time_limit: float | None) -> Settings:
         return Settings(
             epochs=self.epochs,
             learning_rate=self.learning_rate,
@@ -251,6 +254,7 @@ class Job:
             schedule=self.schedule,
             device=device,
             threads=threads,
+            time_limit=time_limit,
         )
 
     def _keep(self, path: Path | None, weights: dict[str, Tensor], history: History) -> None:

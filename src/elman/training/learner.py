@@ -89,7 +89,8 @@ class Learner(LightningModule):
         settings = self.work.settings
         optimizer = settings.optimizer(self.network.parameters(), settings.learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: settings.schedule(min(step, self.work.steps - 1), self.work.steps)
+            optimizer,
+            lambda step: settings.schedule(min(max(step, self._by_time), self.work.steps - 1), self.work.steps),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -121,6 +122,8 @@ class Learner(LightningModule):
             return  # the validation is still to come: what is kept is kept after it
         if standing.step % max(1, self.work.steps // ROWS) == 0:
             standing.close_row(None, standing.epoch + standing.window / len(self.work.training), self.learning_rate)
+        if self._time_is_up:
+            self.trainer.should_stop = True  # after a validation
         if self.stop_asked or time.monotonic() - self.saved_at >= self.work.save_every:
             self._keep()
         if self.stop_asked:
@@ -136,15 +139,16 @@ class Learner(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         standing = self.standing
+        done = standing.epoch + standing.window / len(self.work.training)  # less than an epoch where time is up
         standing.epoch, standing.window, standing.state = standing.epoch + 1, 0, None
         validation = self.work.measure.of(self.checked.total, self.checked.size) if self.work.validation else None
-        row = standing.close_row(validation, standing.epoch, self.learning_rate)
+        row = standing.close_row(validation, done, self.learning_rate)
         if validation is None or standing.history.best == row:
             standing.best = weights_of(self.network)
             self.work.save(standing.best, standing.history)
         if standing.epoch == self.work.settings.epochs:
             return
-        if standing.history.epochs_since_best >= self.work.settings.patience:
+        if standing.history.epochs_since_best >= self.work.settings.patience or self._time_is_up:
             self.trainer.should_stop = True
             return
         self._keep()
@@ -162,6 +166,17 @@ class Learner(LightningModule):
         content = checkpoint[CONTENT]
         self.standing = Standing.from_values(content["standing"], self.device)
         self._random = content["random"]
+
+    @property
+    def _by_time(self) -> int:
+        """Steps that would have been taken by now if all were to be taken in the time there is."""
+        limit = self.work.settings.time_limit
+        return 0 if limit is None else int(self.work.steps * self.standing.elapsed / limit)
+
+    @property
+    def _time_is_up(self) -> bool:
+        limit = self.work.settings.time_limit
+        return limit is not None and self.standing.elapsed >= limit
 
     @property
     def learning_rate(self) -> float:

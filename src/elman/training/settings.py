@@ -1,6 +1,7 @@
 """How to train: what a training depends on beside its network and its data."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -29,6 +30,7 @@ class Settings:
         schedule: factor on the learning rate for (steps taken, steps in all).
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: threads of the CPU, or None to leave them as they are.
+        time_limit: seconds after which training ends with what it has; the learning rate then falls with the time.
     """
 
     epochs: int = 8
@@ -40,6 +42,7 @@ class Settings:
     schedule: Schedule = warmup_cosine
     device: str = "auto"
     threads: int | None = None
+    time_limit: float | None = None
 
     def __post_init__(self) -> None:
         at_least("epochs", self.epochs, 1)
@@ -51,6 +54,9 @@ class Settings:
         if self.threads is not None:
             at_least("threads", self.threads, 1)
             at_most("threads", self.threads, 16 * (os.cpu_count() or 1))  # torch takes any number, and dies of it
+
+        if self.time_limit is not None:
+            above("time_limit", self.time_limit, 0)
 
     def facts(self) -> dict[str, Any]:
         """All that decides the numbers of a training, as plain values, to tell whether two trainings are one."""
@@ -65,6 +71,20 @@ class Settings:
             "device": find_device(self.device).type,
             "threads": self.threads or torch.get_num_threads(),
         }
+
+
+def seconds_of(limit: float | str | None) -> float | None:
+    """A time as seconds: a number, or a text such as "90s", "10m" or "1.5h".
+
+    Raises:
+        ArgumentError: a text that is no time.
+    """
+    if not isinstance(limit, str):
+        return limit
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", limit.strip())
+    if found is None:
+        raise ArgumentError(f'expected a time such as "90s", "10m" or "1.5h", got {limit!r}.')
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def at_least(name: str, value: float, least: float) -> None:
