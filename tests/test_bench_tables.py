@@ -94,7 +94,7 @@ def test_what_validation_finds_best_is_kept():
 def test_the_nats_of_a_frame_are_those_of_a_loop():
     torch.manual_seed(0)
     chorales = [(torch.rand(steps, 88) < 0.1).float() for steps in (5, 1, 3)]
-    network = jsb_chorales.Composer(elman.GRU(88, 4), 4).eval()
+    network = jsb_chorales.Composer(elman.GRU(88, 4), 4, torch.rand(88)).eval()
     nats = []
     with torch.no_grad():
         for chorale in chorales:

@@ -53,21 +53,43 @@ def test_without_clipping_it_blows_up_and_with_it_does_not():
 
 def test_the_curve_is_what_each_tail_by_itself_gives():
     torch.manual_seed(0)
-    network = fading.trained(elman.GRU(fading.INPUTS, fading.UNITS), fading.Way(4, 20, 0.5, 30))
-    known = fading.curve(network, 40, seed=5)
+    network, lengths = fading.trained(elman.GRU(fading.INPUTS, fading.UNITS), fading.Way(4, 20, 0.5, 10)), (0, 7, 40)
+    known = fading.curve(network, lengths, seed=5)
     sample = fading.draw(40, fading.ASKED, torch.Generator().manual_seed(5))
-    assert known.shape == (41,)
-    for tail in (0, 7, 40):
+    for n, tail in enumerate(lengths):
         said = network["readout"](network["layer"](sample.x[: fading.SHOWN + tail])[1])
         right = (said.argmax(-1) == sample.x[0].argmax(-1)).float().mean()
-        assert known[tail].item() == pytest.approx(right.item(), abs=0.01)  # rounding may turn a close choice
+        assert known[n].item() == pytest.approx(right.item(), abs=0.01)  # rounding may turn a close choice
+
+
+class Holds(elman.Cell):
+    """h(t) = decay h(t-1) + the label that is shown + noise of the tail."""
+
+    def __init__(self, decay):
+        super().__init__()
+        self.state_size, self.decay = (1,), decay
+
+    def step(self, x, h):
+        return self.decay * h + x[:, :1] - x[:, 1:2] + 0.1 * (x[:, 2:3] - x[:, 3:4])
+
+
+def test_a_probe_finds_what_is_held_and_no_more():
+    assert fading.probed(Holds(1.0), (0, 10, 100)).tolist() == [1, 1, 1]
+    known = fading.probed(Holds(0.5), (0, 40))
+    assert known[0] == 1 and known[1] == pytest.approx(1 / fading.LABELS, abs=0.1)  # 4 standard deviations
+
+
+def test_lengths_rise_to_the_tail():
+    for tail in (0, 1, 7, 5000):
+        lengths = fading.lengths_up_to(tail)
+        assert lengths[0] == 0 and lengths[-1] == tail and lengths == sorted(set(lengths))
 
 
 @pytest.mark.slow
-def test_what_is_learned_on_short_tails_is_known_there():
+def test_what_tails_that_grow_teach_is_known_far_beyond():
     torch.manual_seed(0)
-    network = fading.trained(fading.chrono(), fading.WAYS["up to 20 steps"])
-    assert fading.curve(network, 20).min() > 0.95
+    network = fading.trained(fading.chrono(), fading.Way(4, 50, 0.5, 300))
+    assert fading.curve(network, (0, 10, 50, 500)).min() > 0.95
 
 
 @pytest.mark.parametrize("example", [fading, vanishing], ids=["fading", "vanishing"])
