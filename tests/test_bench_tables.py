@@ -91,6 +91,17 @@ def test_what_validation_finds_best_is_kept():
     assert when == f"step {10 * (best + 1)} of 100"
 
 
+def test_a_training_that_diverges_ends_with_its_best():
+    network, said, calls = nn.Linear(1, 1, bias=False), [], iter(range(9))
+    nn.init.zeros_(network.weight)
+
+    def loss():
+        return network.weight.sum() * (1 if next(calls) < 3 else math.nan)
+
+    when = train(network, loss, lambda: network.weight.item(), Plan(9, 0.01, every=1), said.append)
+    assert when == "step 3 of 4" and network.weight.item() < 0 and "the loss is nan" in said[-1]
+
+
 def test_the_nats_of_a_frame_are_those_of_a_loop():
     torch.manual_seed(0)
     chorales = [(torch.rand(steps, 88) < 0.1).float() for steps in (5, 1, 3)]

@@ -177,7 +177,7 @@ def picture(curves: Curves, lengths: Sequence[int], out: Path) -> None:
                 axes.plot(places, known, alpha=0.3, linewidth=0.8, **style)
             axes.plot(places, torch.stack(curves[label, name]).mean(0), linewidth=2.5, label=name, **style)
         axes.axhline(1 / LABELS, color="black", linewidth=0.8)
-        axes.set(xscale="log", ylim=(0.4, 1.03), xlabel="1 + steps of the tail", title=label)
+        axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="1 + steps of the tail", title=label)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(f"known, of {LABELS} labels")
     panels[0].legend(fontsize=8)

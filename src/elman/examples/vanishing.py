@@ -1,6 +1,6 @@
 """Vanishing and exploding gradients: what reaches each state of what is lost at the end, and what is learned of it.
 
-    python -m elman.examples.vanishing [--steps 1000] [--lengths 100] [--updates 600] [--out vanishing.png] [--quick]
+    python -m elman.examples.vanishing [--steps 1000] [--lengths 100 300] [--updates 600] [--out FILE] [--quick]
 
 First the norm of dL/ds(t) of networks as they begin, then short trainings on the adding problem: with plain gradient
 descent, with its gradient clipped, and with Adam and clipping.
@@ -213,8 +213,13 @@ def draw(flow: dict[str, Tensor], trainings: dict[tuple[str, str], Trained], ste
     panels[0].set_ylim(1e-30, 1e60)
     panels[0].legend(fontsize=8)
     for axes, label in zip(panels[1:], WAYS, strict=True):
-        for name in NETWORKS:
-            axes.plot(_smooth(trainings[name, label].losses))
+        for number, name in enumerate(NETWORKS):
+            result = trainings[name, label]
+            axes.plot(_smooth(result.losses), color=f"C{number}")
+            if not math.isfinite(result.error):
+                axes.plot(len(result.losses), 8, "x", color=f"C{number}", markersize=10, label=f"{name}: infinite")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8)
         axes.axhline(1 / 6, color="black", linewidth=0.8, linestyle=":")
         axes.set(yscale="log", ylim=(1e-3, 10), xlabel="update", title=f"{label}: adding, T = {steps}")
     panels[1].set_ylabel("mean square error")
@@ -234,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1000, help="T of the sequences whose gradients are measured")
-    parser.add_argument("--lengths", type=int, nargs="+", default=[100], help="T of the trainings")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 300], help="T of the trainings")
     parser.add_argument("--updates", type=int, default=600, help="updates of each training")
     parser.add_argument("--out", type=Path, default=Path("vanishing.png"))
     parser.add_argument("--quick", action="store_true", help="T = 100 and 3 updates, to see that it runs")
