@@ -71,10 +71,31 @@ def test_a_row_without_its_data_says_so(tmp_path, capsys):
     assert verdicts(module, data=tmp_path) == [("0", "met")] * 2
 
 
-def test_unknown_rows_are_named(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "unknown row nonsense: expected any of"),
+        (["adding", "--data", "nowhere"], "--data nowhere: expected a folder"),
+        (["adding", "--quick", "--write"], "--quick measures nothing"),
+        (["adding", "--threads", "0"], "--threads 0: expected at least 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_the_work(arguments, said, capsys):
     with pytest.raises(SystemExit):
-        tables.main(["nonsense"])
-    assert "unknown row nonsense: expected any of" in capsys.readouterr().err
+        tables.main(arguments)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("accuracy", "status"), [(0.95, 0), (0.5, 1)])
+def test_the_table_is_written_when_it_is_asked_for(accuracy, status, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    monkeypatch.setattr(tables, "rows", lambda: {"row": row(0.05, accuracy)})
+    threads = str(torch.get_num_threads())
+    assert tables.main(["row", "--threads", threads]) == status and not list(tmp_path.iterdir())
+    assert tables.main(["row", "--threads", threads, "--seeds", "4", "--write"]) == status
+    written = (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert "| row | 4 | error | < 0.1 | 0.05 | met |" in written
+    assert f"| >= 0.9 | {accuracy} | {'MISSED' if status else 'met'} |" in written
 
 
 def test_what_validation_finds_best_is_kept():

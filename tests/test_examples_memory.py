@@ -48,7 +48,13 @@ def test_without_clipping_it_blows_up_and_with_it_does_not():
         results[label] = vanishing.trained(vanishing.linear(), vanishing.WAYS[label], 50, 20)
     assert not math.isfinite(results["SGD"].error) and len(results["SGD"].losses) < 20
     assert math.isfinite(results["SGD, clipped"].error) and len(results["SGD, clipped"].losses) == 20
-    assert results["SGD, clipped"].longest > 1
+    assert 1 < results["SGD, clipped"].longest < math.inf
+
+
+def test_clipping_does_not_help_where_the_gradient_is_infinite():
+    torch.manual_seed(0)
+    result = vanishing.trained(vanishing.tanh(2.0), vanishing.WAYS["SGD, clipped"], 1000, 3)
+    assert result.longest == math.inf and not math.isfinite(result.error)
 
 
 def test_the_curve_is_what_each_tail_by_itself_gives():
