@@ -7,30 +7,73 @@ import torch
 
 import elman
 from elman.examples import fading, vanishing
+from every_cell import CELLS, make_cell
 
 X = torch.randn(7, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
 def one_by_one(cell, x, v):
     """The gradients of all states, each step called for itself."""
-    states, kept = cell.initial_state(x.shape[1]), []
+    fed = () if cell.feedback_size is None else (cell.start(x.shape[1]),)
+    entering, kept = (*fed, *cell.initial_state(x.shape[1])), []
     for x_t in x:
-        states = tuple(state.clone().requires_grad_() for state in states)  # a copy: c(t) is also read by h(t)
-        for state in states:
+        entering = tuple(state.clone().requires_grad_() for state in entering)  # a copy: c(t) is also read by h(t)
+        for state in entering:
             state.retain_grad()
-        kept.append(states)
-        found = cell.step(x_t, *states)
+        kept.append(entering)
+        found = cell.step(x_t if x_t.shape[-1] else None, *entering)
         states = found if isinstance(found, tuple) else (found,)
-    (cell.output(*states) @ v).sum().backward()
-    return torch.stack([torch.cat([s.grad for s in states], dim=-1).norm(dim=-1).mean() for states in kept])
+        y = cell.output(*states)
+        entering = states if not fed else (y, *states[: len(cell.state_size)])
+    (y @ v).sum().backward()
+    flat = [[s.grad.flatten(1) if s.grad is not None else torch.zeros_like(s) for s in states] for states in kept]
+    return torch.stack([torch.cat(gradients, dim=-1).norm(dim=-1).mean() for gradients in flat])
 
 
-@pytest.mark.parametrize("name", ["Elman", "LSTM", "LRU", "SCRN"])
+def check_norms(name):
+    cell = make_cell(name, 2, 6)
+    x = X[..., :0] if name == "Autonomous" else X
+    y, _ = elman.Recurrent(cell)(*((x,) if x.shape[-1] else (None,)), steps=None if x.shape[-1] else 7)
+    v = torch.randn(y.shape[-1], dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(vanishing.norms(cell, x, v), one_by_one(cell, x, v), rtol=1e-8, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "SCRN"])
 def test_norms_are_those_of_each_step_called_for_itself(name):
-    torch.manual_seed(0)
-    cell = getattr(elman, name)(2, 5).double()
-    v = torch.randn(cell.output(*cell.initial_state(1)).shape[-1], dtype=torch.float64)
-    torch.testing.assert_close(vanishing.norms(cell, X, v), one_by_one(cell, X, v), rtol=1e-10, atol=1e-14)
+    check_norms(name)
+
+
+class Grid(elman.Cell):
+    """One state of numbers in a square."""
+
+    def __init__(self):
+        super().__init__()
+        self.state_size = ((2, 2),)
+
+    def step(self, x, h):
+        return torch.tanh(0.5 * h + h.transpose(1, 2) + x[:, :, None])
+
+    def output(self, h):
+        return h.sum(2)
+
+    def initial_state(self, batch_size):
+        return (torch.zeros(batch_size, 2, 2, dtype=torch.float64),)
+
+
+def test_norms_of_states_that_are_no_vectors_or_held():
+    v = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    torch.testing.assert_close(vanishing.norms(Grid(), X, v), one_by_one(Grid(), X, v), rtol=1e-8, atol=1e-14)
+    cell = elman.Elman(2, 6).double()
+    silent = elman.around.VariationalDropout(cell, 0.0)
+    v = torch.ones(6, dtype=torch.float64)
+    torch.testing.assert_close(vanishing.norms(silent, X, v), one_by_one(cell, X, v), rtol=1e-8, atol=1e-14)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CELLS)
+def test_norms_of_every_cell(name):
+    with elman.using(backend="reference"):
+        check_norms(name)
 
 
 def test_what_is_orthogonal_neither_vanishes_nor_explodes():

@@ -123,7 +123,9 @@ def probed(cell: elman.Cell, lengths: Sequence[int], seed: int = TESTED) -> Tens
         for length in lengths:
             _, state = layer(sample.x[at : SHOWN + length], state)
             at = SHOWN + length
-            states = torch.cat(state if isinstance(state, tuple) else (state,), dim=-1).double()
+            states = torch.cat(
+                [s.flatten(1) for s in (state if isinstance(state, tuple) else (state,))], dim=1
+            ).double()
             states = (states - states.mean(0)) / (states.std(0) + 1e-30)
             seen, new = states[:ASKED], states[ASKED:]
             targets = one_hot(label[:ASKED], LABELS).double() - 1 / LABELS

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 import elman
+from elman.around.wrapper import Wrapper, visible
 from elman.data.problems import adding
 from elman.training.settings import require_libraries
 
@@ -28,43 +29,42 @@ __all__ = ["NETWORKS", "WAYS", "Probed", "Trained", "norms", "trained"]
 UNITS, BATCH, CHECKED, SEED = 32, 32, 500, 0
 
 
-class Probed(elman.Cell):
+class Probed(Wrapper):
     """A cell that adds to its states what comes in beside x: the gradient of that is the gradient of the states.
 
         s(t) = step(x(t), s(t-1) + e(t)),   so   dL/de(t) = dL/ds(t-1)
 
+    What a cell is fed of its own output is a state here.
+
     Args:
-        cell: any cell whose states are vectors.
-        input_size: I of the cell; the input is then [T, B, I + the sizes of all states].
+        cell: any cell.
+        input_size: I of the cell, 0 if it takes no input; the input is then [T, B, I + the sizes of all states].
     """
 
     def __init__(self, cell: elman.Cell, input_size: int) -> None:
-        super().__init__()
-        self.cell = cell
-        self.state_size = cell.state_size
-        self.sizes = (input_size, *(size for size in cell.state_size if isinstance(size, int)))
+        super().__init__(cell)
+        shapes = [*([] if cell.feedback_size is None else [cell.feedback_size]), *visible(cell)]
+        self.sizes = [math.prod(shape) if isinstance(shape, tuple) else shape for shape in shapes]
+        self.input_size = input_size
 
-    def step(self, x: Tensor, *states: Tensor) -> Any:  # type: ignore[override]
-        x, *added = x.split(self.sizes, dim=-1)
-        return self.cell.step(x, *(state + e for state, e in zip(states, added, strict=True)))
-
-    def output(self, *states: Tensor) -> Tensor:
-        return self.cell.output(*states)
-
-    def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
-        return self.cell.initial_state(batch_size)
+    def step(self, x: Tensor, *entering: Tensor) -> Any:  # type: ignore[override]
+        own = x[:, : self.input_size] if self.input_size else None
+        added = x[:, self.input_size :].split(self.sizes, dim=-1)
+        count = len(self.sizes)
+        moved = [state + e.reshape(state.shape) for state, e in zip(entering[:count], added, strict=True)]
+        return self.cell.step(own, *moved, *entering[count:])
 
 
 def norms(cell: elman.Cell, x: Tensor, v: Tensor) -> Tensor:
     """The mean over rows of |dL/ds(t)|, all states together, for t = 0 to T - 1 [T], with L = v·y(T-1).
 
     Args:
-        cell: any cell whose states are vectors.
-        x: the inputs [T, B, I].
+        cell: any cell.
+        x: the inputs [T, B, I]; I = 0 for a cell without input.
         v: what weighs the last output [O].
     """
     probed = Probed(cell, x.shape[-1])
-    silent = x.new_zeros(*x.shape[:2], sum(probed.sizes[1:])).requires_grad_()
+    silent = x.new_zeros(*x.shape[:2], sum(probed.sizes)).requires_grad_()
     y, _ = elman.Recurrent(probed)(torch.cat([x, silent], dim=-1))
     (found,) = torch.autograd.grad((y[-1] @ v).sum(), silent)
     return found.norm(dim=-1).mean(dim=1)
