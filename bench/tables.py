@@ -123,6 +123,8 @@ def main(arguments=None):
         parser.error("--quick measures nothing that could be written")
     if a.data is not None and not a.data.is_dir():
         parser.error(f"--data {a.data}: expected a folder")
+    if a.threads < 1:
+        parser.error(f"--threads {a.threads}: expected at least 1")
     torch.set_num_threads(a.threads)
     lines = list(run({name: found[name] for name in a.rows or found}, a.seeds, a.data, a.quick))
     table = Table("Asked and measured", HEADER, tuple(line.cells for line in lines))

@@ -71,10 +71,31 @@ def test_a_row_without_its_data_says_so(tmp_path, capsys):
     assert verdicts(module, data=tmp_path) == [("0", "met")] * 2
 
 
-def test_unknown_rows_are_named(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "unknown row nonsense: expected any of"),
+        (["adding", "--data", "nowhere"], "--data nowhere: expected a folder"),
+        (["adding", "--quick", "--write"], "--quick measures nothing"),
+        (["adding", "--threads", "0"], "--threads 0: expected at least 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_the_work(arguments, said, capsys):
     with pytest.raises(SystemExit):
-        tables.main(["nonsense"])
-    assert "unknown row nonsense: expected any of" in capsys.readouterr().err
+        tables.main(arguments)
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("accuracy", "status"), [(0.95, 0), (0.5, 1)])
+def test_the_table_is_written_when_it_is_asked_for(accuracy, status, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    monkeypatch.setattr(tables, "rows", lambda: {"row": row(0.05, accuracy)})
+    threads = str(torch.get_num_threads())
+    assert tables.main(["row", "--threads", threads]) == status and not list(tmp_path.iterdir())
+    assert tables.main(["row", "--threads", threads, "--seeds", "4", "--write"]) == status
+    written = (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert "| row | 4 | error | < 0.1 | 0.05 | met |" in written
+    assert f"| >= 0.9 | {accuracy} | {'MISSED' if status else 'met'} |" in written
 
 
 def test_what_validation_finds_best_is_kept():
@@ -91,10 +112,21 @@ def test_what_validation_finds_best_is_kept():
     assert when == f"step {10 * (best + 1)} of 100"
 
 
+def test_a_training_that_diverges_ends_with_its_best():
+    network, said, calls = nn.Linear(1, 1, bias=False), [], iter(range(9))
+    nn.init.zeros_(network.weight)
+
+    def loss():
+        return network.weight.sum() * (1 if next(calls) < 3 else math.nan)
+
+    when = train(network, loss, lambda: network.weight.item(), Plan(9, 0.01, every=1), said.append)
+    assert when == "step 3 of 4" and network.weight.item() < 0 and "the loss is nan" in said[-1]
+
+
 def test_the_nats_of_a_frame_are_those_of_a_loop():
     torch.manual_seed(0)
     chorales = [(torch.rand(steps, 88) < 0.1).float() for steps in (5, 1, 3)]
-    network = jsb_chorales.Composer(elman.GRU(88, 4), 4).eval()
+    network = jsb_chorales.Composer(elman.GRU(88, 4), 4, torch.rand(88)).eval()
     nats = []
     with torch.no_grad():
         for chorale in chorales:

@@ -23,8 +23,8 @@ TITLE = "JSB Chorales, negative log-likelihood a frame"
 DATA = (FILE,)
 ASKED = (Asked("GRU, 46 units, test NLL", "<=", 8.60), Asked("LSTM, 36 units, test NLL", "<=", 8.75))
 CELLS = ((elman.GRU, 46), (elman.LSTM, 36))
-INPUT_DROPOUT, STATE_DROPOUT, OUTPUT_DROPOUT = 0.2, 0.2, 0.2
-PLAN = Plan(3000, 0.01, every=15, clip=5.0, shown=20)
+INPUT_DROPOUT, STATE_DROPOUT, OUTPUT_DROPOUT = 0.2, 0.3, 0.1  # by validation, as is the plan
+PLAN = Plan(3000, 0.005, every=15, clip=5.0, shown=20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +60,19 @@ def read(file):
 
 
 class Composer(nn.Module):
-    """A cell with a learned start, with dropout on what comes in, on what the products read, and on what goes out."""
+    """A cell with a learned start, with dropout on what comes in, on what the products read, and on what goes out.
 
-    def __init__(self, cell: elman.Cell, units: int):
+    The readout begins by saying how often each key is on in the training data [88].
+    """
+
+    def __init__(self, cell: elman.Cell, units: int, often: Tensor):
         super().__init__()
         elman.init.orthogonal_(cell)
         cell = around.LearnedStart(around.VariationalDropout(cell, STATE_DROPOUT))
         self.layer = elman.Recurrent(cell)
         self.readout = nn.Linear(units, KEYS)
+        with torch.no_grad():
+            self.readout.bias.copy_(often.clamp(1e-4, 1 - 1e-4).logit())
 
     def forward(self, rolls: Rolls) -> Tensor:
         """The mean over all frames of the nats of a frame."""
@@ -90,11 +95,12 @@ def shuffled(chorales, generator):
 def run(settings):
     """Train and test each cell."""
     training, checked, tested = read(settings.file(FILE))
+    often = torch.cat(training).mean(0)
     plan = Plan(3, PLAN.rate, every=2) if settings.quick else PLAN
     for asked, (make, units) in zip(ASKED, CELLS, strict=True):
         torch.manual_seed(settings.seed)
-        network, batches = Composer(make(KEYS, units), units), shuffled(training, torch.Generator().manual_seed(0))
-        silent = together(checked)
+        network, silent = Composer(make(KEYS, units), units, often), together(checked)
+        batches = shuffled(training, torch.Generator().manual_seed(settings.seed))
         when = train(
             network,
             lambda network=network, batches=batches: network(next(batches)),

@@ -46,7 +46,8 @@ def train(network: nn.Module, loss: Callable[[], Tensor], validate: Callable[[],
             group["lr"] = plan.rate * warmup_cosine(step - 1, plan.steps)
         lost = loss()
         if not lost.isfinite():
-            return f"diverged at step {step}; best at step {when}"
+            say(f"step {step}: the loss is {lost.item()}, the training ends here")
+            break
         optimizer.zero_grad()
         lost.backward()
         nn.utils.clip_grad_norm_(network.parameters(), plan.clip)

@@ -139,12 +139,11 @@ def temporal_order(steps: int, batch: int, generator: torch.Generator) -> Sample
 def label_and_tail(
     tail: int, batch: int, generator: torch.Generator, classes: int = 2, shown: int = 4, distractors: int = 4
 ) -> Sample:
-    """A label is shown at the first steps and asked for after a tail that says all sorts of things.
+    """A label is shown at the first steps and asked for after a tail that says nothing about it.
 
     "I loved this movie", and then everything that could have been better. Inputs are one-hot: the labels, then the
-    distractors. The tail is drawn from all of them, so other labels come up in it, which do not count. The label
-    stands as the target at all steps from its last showing on: a network can be asked anywhere in the tail, though
-    only the last step is marked as asked.
+    distractors, of which the tail is drawn. The label stands as the target at all steps from its last showing on: a
+    network can be asked anywhere in the tail, though only the last step is marked as asked.
 
     Args:
         tail: steps after the label, at least 0.
@@ -152,19 +151,19 @@ def label_and_tail(
         generator: source of the random numbers.
         classes: how many labels there are.
         shown: steps for which the label is shown.
-        distractors: how many inputs there are beside the labels.
+        distractors: how many different inputs the tail has.
 
     Returns:
         x [shown + tail, B, classes + distractors], targets [T, B], asked at T - 1.
 
     Source: Y. Bengio, P. Simard, P. Frasconi, Learning Long-Term Dependencies with Gradient Descent is Difficult, IEEE
         Transactions on Neural Networks 5, 1994, section II (latching).
-    Departs: symbols, not Gaussian noise, and other labels among them; there the input of the first steps is learned.
+    Departs: the tail is symbols, not Gaussian noise, and the input of the first steps is given; there it is learned.
     """
-    _check(tail=(tail, 0), batch=(batch, 1), classes=(classes, 2), shown=(shown, 1), distractors=(distractors, 0))
+    _check(tail=(tail, 0), batch=(batch, 1), classes=(classes, 2), shown=(shown, 1), distractors=(distractors, 1))
     steps = shown + tail
     labels = torch.randint(classes, (batch,), generator=generator)
-    seen = torch.randint(classes + distractors, (steps, batch), generator=generator)
+    seen = torch.randint(classes, classes + distractors, (steps, batch), generator=generator)
     seen[:shown] = labels
     targets = torch.zeros(steps, batch, dtype=torch.int64)
     targets[shown - 1 :] = labels

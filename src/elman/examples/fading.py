@@ -1,10 +1,10 @@
-"""Memory that fades: a label shown in the first four steps, and asked for 5,000 distracting steps later.
+"""Memory that fades: a label shown in the first four steps, and asked for up to 5,000 distracting steps later.
 
     python -m elman.examples.fading [--tail 5000] [--seeds 0 1] [--out fading.png] [--quick]
 
-"I loved this movie", and then everything that could have been better. Four networks are trained in three ways: on tails
-of up to 20 steps, on tails that grow to 1,000 steps as fast as the network follows, and on tails of 1,000 steps from
-the start. Then each is asked at every step of a tail of 5,000.
+"I loved this movie", and then everything that could have been better. First what the states of four networks still
+hold before any training, found by a linear probe; then who still knows after a training on tails of 1,000 steps, and
+after one on tails that grow to 1,000 steps as fast as the network follows.
 """
 
 import argparse
@@ -15,16 +15,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 import elman
 from elman.data.problems import Sample, label_and_tail
 from elman.training.settings import require_libraries
 
-__all__ = ["NETWORKS", "WAYS", "Way", "curve", "trained"]
+__all__ = ["NETWORKS", "WAYS", "Way", "curve", "probed", "trained"]
 
-LABELS, SHOWN, DISTRACTORS, UNITS, BATCH, ASKED, RATE = 8, 4, 4, 32, 32, 300, 3e-3
-INPUTS = LABELS + DISTRACTORS
+LABELS, SHOWN, DISTRACTORS, UNITS, BATCH, ASKED, RATE = 2, 4, 4, 32, 32, 400, 3e-3
+INPUTS, TESTED = LABELS + DISTRACTORS, 1_000_000
 
 
 def chrono() -> elman.Cell:
@@ -61,11 +61,12 @@ class Way:
 
 
 WAYS: dict[str, Way] = {
-    "up to 20 steps": Way(4, 20, 0.5, 400),
-    "growing to 1,000 steps": Way(4, 1000, 0.5, 600),
-    "1,000 steps from the start": Way(1000, 1000, 1.0, 300),
+    "trained on tails of 1,000 steps": Way(1000, 1000, 1.0, 300),
+    "trained on tails growing to 1,000 steps": Way(4, 1000, 0.5, 500),
 }
 """The ways to train."""
+
+UNTRAINED = "untrained, found by a linear probe"
 
 
 def draw(tail: int, batch: int, generator: torch.Generator) -> Sample:
@@ -98,58 +99,90 @@ def trained(cell: elman.Cell, way: Way, seed: int = 0) -> nn.ModuleDict:
     return network
 
 
-def curve(network: nn.ModuleDict, tail: int, seed: int = 1_000_000) -> Tensor:
-    """The part of the labels that are still known after 0, 1, .. `tail` distracting steps [tail + 1].
+def curve(network: nn.ModuleDict, lengths: Sequence[int], seed: int = TESTED) -> Tensor:
+    """The part of the labels that a network knows after each of so many distracting steps, in rising order.
 
     One run says all, since each beginning of a tail is a tail.
     """
-    sample = draw(tail, ASKED, torch.Generator().manual_seed(seed))
+    sample = draw(lengths[-1], ASKED, torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        said = network["readout"](network["layer"](sample.x)[0][SHOWN - 1 :]).argmax(-1)
-    return (said == sample.targets[SHOWN - 1 :]).float().mean(dim=1)
+        said = network["readout"](network["layer"](sample.x)[0]).argmax(-1)
+    right = (said == sample.targets).float().mean(dim=1)
+    return right[[SHOWN - 1 + length for length in lengths]]
+
+
+def probed(cell: elman.Cell, lengths: Sequence[int], seed: int = TESTED) -> Tensor:
+    """As `curve`, of what a linear function of all states finds, fitted anew for each length by ridge regression.
+
+    Fitted to as many rows as are then asked.
+    """
+    sample = draw(lengths[-1], 2 * ASKED, torch.Generator().manual_seed(seed))
+    label = sample.x[0].argmax(-1)
+    layer, state, at, known = elman.Recurrent(cell), None, 0, []
+    with torch.no_grad():
+        for length in lengths:
+            _, state = layer(sample.x[at : SHOWN + length], state)
+            at = SHOWN + length
+            states = torch.cat(
+                [s.flatten(1) for s in (state if isinstance(state, tuple) else (state,))], dim=1
+            ).double()
+            states = (states - states.mean(0)) / (states.std(0) + 1e-30)
+            seen, new = states[:ASKED], states[ASKED:]
+            targets = one_hot(label[:ASKED], LABELS).double() - 1 / LABELS
+            ridge = 1e-3 * ASKED * torch.eye(states.shape[1], dtype=torch.float64)
+            weights = torch.linalg.solve(seen.T @ seen + ridge, seen.T @ targets)
+            known.append(((new @ weights).argmax(-1) == label[ASKED:]).float().mean())
+    return torch.stack(known)
+
+
+def lengths_up_to(tail: int) -> list[int]:
+    """Lengths of tails at which is asked: 0, and some that grow by a quarter up to the last."""
+    found = [0, *(round(1.25**n) - 1 for n in range(4, 200))]
+    return sorted({length for length in found if length < tail} | {tail})
 
 
 Curves = dict[tuple[str, str], list[Tensor]]
 
 
-def measure(ways: dict[str, Way], tail: int, seeds: Sequence[int]) -> Curves:
-    """The curves of each network trained in each way, one for each seed."""
+def measure(ways: dict[str, Way], lengths: Sequence[int], seeds: Sequence[int]) -> Curves:
+    """The curves of each network, untrained and trained in each way, one for each seed."""
     found: Curves = {}
-    marks = [length for length in (0, 10, 100, 1000, 2000, 5000) if length <= tail]
-    print(f"still known after so many steps:{'':26}{'  '.join(f'{length:5}' for length in marks)}")
-    for label, way in ways.items():
+    marks = [min(range(len(lengths)), key=lambda n: abs(lengths[n] - near)) for near in (0, 10, 100, 1000, lengths[-1])]
+    marks = sorted(set(marks))
+    print(f"{'still known after so many steps':62}  {'  '.join(f'{lengths[n]:5}' for n in marks)}")
+    for label in (UNTRAINED, *ways):
         for name, make in NETWORKS.items():
             for seed in seeds:
                 torch.manual_seed(seed)
-                start = time.perf_counter()
-                known = curve(trained(make(), way, seed), tail)
+                start, cell = time.perf_counter(), make()
+                known = curve(trained(cell, ways[label], seed), lengths) if label in ways else probed(cell, lengths)
                 found.setdefault((label, name), []).append(known)
-                shown = "  ".join(f"{known[length]:5.0%}" for length in marks)
-                took = time.perf_counter() - start
-                print(f"{label:26}  {name:12}  seed {seed:2}  {'':6}{shown}  {took:4.0f} s", flush=True)
+                shown = "  ".join(f"{known[n]:5.0%}" for n in marks)
+                print(f"{label:39}  {name:12}  seed {seed}  {shown}  {time.perf_counter() - start:4.0f} s", flush=True)
     return found
 
 
-def picture(curves: Curves, ways: Sequence[str], out: Path) -> None:
-    """A panel for each way: the mean over the seeds in bold, each seed faint."""
+def picture(curves: Curves, lengths: Sequence[int], out: Path) -> None:
+    """A panel for each label: the mean over the seeds in bold, each seed faint."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(ways), figsize=(5.2 * len(ways), 4), sharey=True, squeeze=False)
-    for label, axes in zip(ways, panels[0], strict=True):
+    labels = list(dict.fromkeys(label for label, _ in curves))
+    figure, panels = pyplot.subplots(1, len(labels), figsize=(5.2 * len(labels), 4), sharey=True)
+    places = [1 + length for length in lengths]
+    for label, axes in zip(labels, panels, strict=True):
         for number, name in enumerate(NETWORKS):
-            colour, each = f"C{number}", curves[label, name]
-            for known in each:
-                axes.plot(range(1, len(known) + 1), known, color=colour, alpha=0.25, linewidth=0.8)
-            mean = torch.stack(each).mean(0)
-            axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2, label=name)
-        axes.axhline(1 / LABELS, color="black", linewidth=0.8, linestyle=":")
-        axes.set(xscale="log", ylim=(0, 1.04), xlabel="1 + steps of the tail", title=f"trained on tails {label}")
+            style = {"color": f"C{number}", "linestyle": ("-", "--", "-.", ":")[number]}
+            for known in curves[label, name]:
+                axes.plot(places, known, alpha=0.3, linewidth=0.8, **style)
+            axes.plot(places, torch.stack(curves[label, name]).mean(0), linewidth=2.5, label=name, **style)
+        axes.axhline(1 / LABELS, color="black", linewidth=0.8)
+        axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="1 + steps of the tail", title=label)
         axes.grid(alpha=0.3)
-    panels[0][0].set_ylabel(f"known, of {LABELS} labels")
-    panels[0][-1].legend(fontsize=8)
+    panels[0].set_ylabel(f"known, of {LABELS} labels")
+    panels[0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(out, dpi=90)
     pyplot.close(figure)
@@ -167,8 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--out {a.out}: expected a folder that is there, {a.out.parent} is not")
     require_libraries()
     ways = {label: Way(4, 20, way.shortest, 3) for label, way in WAYS.items()} if a.quick else WAYS
-    curves = measure(ways, 100 if a.quick else a.tail, a.seeds)
-    picture(curves, list(ways), a.out)
+    lengths = lengths_up_to(100 if a.quick else a.tail)
+    picture(measure(ways, lengths, a.seeds), lengths, a.out)
     print(f"the picture: {a.out}")
 
 

@@ -1,6 +1,6 @@
 """Vanishing and exploding gradients: what reaches each state of what is lost at the end, and what is learned of it.
 
-    python -m elman.examples.vanishing [--steps 1000] [--lengths 100] [--updates 600] [--out vanishing.png] [--quick]
+    python -m elman.examples.vanishing [--steps 1000] [--lengths 100 300 1000] [--updates 600] [--out FILE] [--quick]
 
 First the norm of dL/ds(t) of networks as they begin, then short trainings on the adding problem: with plain gradient
 descent, with its gradient clipped, and with Adam and clipping.
@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 import elman
+from elman.around.wrapper import Wrapper, visible
 from elman.data.problems import adding
 from elman.training.settings import require_libraries
 
@@ -27,43 +29,42 @@ __all__ = ["NETWORKS", "WAYS", "Probed", "Trained", "norms", "trained"]
 UNITS, BATCH, CHECKED, SEED = 32, 32, 500, 0
 
 
-class Probed(elman.Cell):
+class Probed(Wrapper):
     """A cell that adds to its states what comes in beside x: the gradient of that is the gradient of the states.
 
         s(t) = step(x(t), s(t-1) + e(t)),   so   dL/de(t) = dL/ds(t-1)
 
+    What a cell is fed of its own output is a state here.
+
     Args:
-        cell: any cell whose states are vectors.
-        input_size: I of the cell; the input is then [T, B, I + the sizes of all states].
+        cell: any cell.
+        input_size: I of the cell, 0 if it takes no input; the input is then [T, B, I + the sizes of all states].
     """
 
     def __init__(self, cell: elman.Cell, input_size: int) -> None:
-        super().__init__()
-        self.cell = cell
-        self.state_size = cell.state_size
-        self.sizes = (input_size, *(size for size in cell.state_size if isinstance(size, int)))
+        super().__init__(cell)
+        shapes = [*([] if cell.feedback_size is None else [cell.feedback_size]), *visible(cell)]
+        self.sizes = [math.prod(shape) if isinstance(shape, tuple) else shape for shape in shapes]
+        self.input_size = input_size
 
-    def step(self, x: Tensor, *states: Tensor) -> Any:  # type: ignore[override]
-        x, *added = x.split(self.sizes, dim=-1)
-        return self.cell.step(x, *(state + e for state, e in zip(states, added, strict=True)))
-
-    def output(self, *states: Tensor) -> Tensor:
-        return self.cell.output(*states)
-
-    def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
-        return self.cell.initial_state(batch_size)
+    def step(self, x: Tensor, *entering: Tensor) -> Any:  # type: ignore[override]
+        own = x[:, : self.input_size] if self.input_size else None
+        added = x[:, self.input_size :].split(self.sizes, dim=-1)
+        count = len(self.sizes)
+        moved = [state + e.reshape(state.shape) for state, e in zip(entering[:count], added, strict=True)]
+        return self.cell.step(own, *moved, *entering[count:])
 
 
 def norms(cell: elman.Cell, x: Tensor, v: Tensor) -> Tensor:
     """The mean over rows of |dL/ds(t)|, all states together, for t = 0 to T - 1 [T], with L = v·y(T-1).
 
     Args:
-        cell: any cell whose states are vectors.
-        x: the inputs [T, B, I].
+        cell: any cell.
+        x: the inputs [T, B, I]; I = 0 for a cell without input.
         v: what weighs the last output [O].
     """
     probed = Probed(cell, x.shape[-1])
-    silent = x.new_zeros(*x.shape[:2], sum(probed.sizes[1:])).requires_grad_()
+    silent = x.new_zeros(*x.shape[:2], sum(probed.sizes)).requires_grad_()
     y, _ = elman.Recurrent(probed)(torch.cat([x, silent], dim=-1))
     (found,) = torch.autograd.grad((y[-1] @ v).sum(), silent)
     return found.norm(dim=-1).mean(dim=1)
@@ -138,7 +139,7 @@ class Trained:
 
     Attributes:
         losses: of each update; it ends where they are no numbers any more.
-        longest: the longest gradient that came, before it was clipped.
+        longest: the longest gradient that came, before it was clipped; infinite where float32 cannot hold it.
         error: the mean square error on fresh sequences at the end; NaN where the weights are no numbers.
     """
 
@@ -166,7 +167,8 @@ def trained(cell: elman.Cell, way: Way, steps: int, updates: int, seed: int = SE
             break
         optimizer.zero_grad()
         loss.backward()
-        longest = max(longest, nn.utils.clip_grad_norm_(weights, way.clip).item())
+        norm = nn.utils.clip_grad_norm_(weights, way.clip).item()
+        longest = max(longest, math.inf if math.isnan(norm) else norm)
         optimizer.step()
     with torch.no_grad():
         return Trained(tuple(losses), longest, error(CHECKED).item())
@@ -183,46 +185,60 @@ def measure_norms(steps: int) -> dict[str, Tensor]:
     return found
 
 
-def measure_trainings(steps: int, updates: int) -> dict[tuple[str, str], Trained]:
-    """Each network trained in each way from the same weights."""
-    found = {}
-    for name, make in NETWORKS.items():
-        for label, way in WAYS.items():
-            torch.manual_seed(SEED)
-            start = time.perf_counter()
-            result = found[name, label] = trained(make(steps), way, steps, updates)
-            print(
-                f"T = {steps:4}  {name:20}  {label:13}  MSE {result.error:8.3g}  longest gradient {result.longest:8.2g}"
-                f"  {len(result.losses)} updates, {time.perf_counter() - start:.0f} s",
-                flush=True,
-            )
+Trainings = dict[tuple[int, str, str], Trained]
+
+
+def measure_trainings(lengths: Sequence[int], updates: int) -> Trainings:
+    """Each network trained on each length in each way, from the same weights; by length, way and network."""
+    found: Trainings = {}
+    for (steps, (name, make)), (label, way) in product(product(lengths, NETWORKS.items()), WAYS.items()):
+        torch.manual_seed(SEED)
+        start = time.perf_counter()
+        result = found[steps, label, name] = trained(make(steps), way, steps, updates)
+        print(
+            f"T = {steps:4}  {name:20}  {label:13}  MSE {result.error:8.3g}  longest gradient {result.longest:8.2g}"
+            f"  {len(result.losses)} updates, {time.perf_counter() - start:.0f} s",
+            flush=True,
+        )
     return found
 
 
-def draw(flow: dict[str, Tensor], trainings: dict[tuple[str, str], Trained], steps: int, out: Path) -> None:
-    """The norms over t, and one panel for each way to train."""
+def draw(flow: dict[str, Tensor], trainings: Trainings, out: Path) -> None:
+    """The norms over t, and a panel for each length and way to train."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 1 + len(WAYS), figsize=(18, 4.2), width_ratios=(1.5, 1, 1, 1))
+    lengths = list(dict.fromkeys(steps for steps, _, _ in trainings))
+    places = [["flow", *(f"{steps} {label}" for label in WAYS)] for steps in lengths]
+    figure, panels = pyplot.subplot_mosaic(places, figsize=(17, 1.5 + 2.6 * len(lengths)), width_ratios=(1.5, 1, 1, 1))
     for name, values in flow.items():
-        panels[0].plot(range(len(values)), values.clamp_min(1e-60), label=name)
-    panels[0].set(yscale="log", xlabel="t", ylabel="|dL/ds(t)|", title="gradient of the last output, before training")
-    panels[0].set_ylim(1e-30, 1e60)
-    panels[0].legend(fontsize=8)
-    for axes, label in zip(panels[1:], WAYS, strict=True):
-        for name in NETWORKS:
-            axes.plot(_smooth(trainings[name, label].losses))
-        axes.axhline(1 / 6, color="black", linewidth=0.8, linestyle=":")
-        axes.set(yscale="log", ylim=(1e-3, 10), xlabel="update", title=f"{label}: adding, T = {steps}")
-    panels[1].set_ylabel("mean square error")
-    for axes in panels:
+        panels["flow"].plot(range(len(values)), values.clamp_min(1e-60), label=name)
+    panels["flow"].set(yscale="log", ylim=(1e-30, 1e50), xlabel="t", ylabel="|dL/ds(t)|")
+    panels["flow"].set_title("gradient of the last output, before training")
+    panels["flow"].legend(fontsize=9)
+    for steps, label in product(lengths, WAYS):
+        axes = panels[f"{steps} {label}"]
+        _draw_losses(axes, {name: trainings[steps, label, name] for name in NETWORKS})
+        axes.set_title(f"adding, T = {steps}: {label}", fontsize=10)
+        if steps == lengths[-1]:
+            axes.set_xlabel("update; x: infinite from here on")
+    for axes in panels.values():
         axes.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(out, dpi=90)
+    figure.savefig(out, dpi=80)
     pyplot.close(figure)
+
+
+def _draw_losses(axes: Any, results: dict[str, Trained]) -> None:
+    """The losses of each network, and where one ended in infinity."""
+    for number, result in enumerate(results.values()):
+        axes.plot(_smooth(result.losses), color=f"C{number}")
+        if not math.isfinite(result.error):
+            axes.plot(len(result.losses), 5 * 0.6**number, "x", color=f"C{number}", markersize=9, markeredgewidth=2)
+    axes.axhline(1 / 6, color="black", linewidth=0.8, linestyle=":")
+    axes.set(yscale="log", ylim=(1e-3, 10), ylabel="mean square error")
 
 
 def _smooth(losses: Sequence[float], width: int = 20) -> list[float]:
@@ -234,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1000, help="T of the sequences whose gradients are measured")
-    parser.add_argument("--lengths", type=int, nargs="+", default=[100], help="T of the trainings")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 300, 1000], help="T of the trainings")
     parser.add_argument("--updates", type=int, default=600, help="updates of each training")
     parser.add_argument("--out", type=Path, default=Path("vanishing.png"))
     parser.add_argument("--quick", action="store_true", help="T = 100 and 3 updates, to see that it runs")
@@ -248,8 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"|dL/ds| so many steps before the end: {'  '.join(f'{k:8}' for k in back)}")
     for name, values in flow.items():
         print(f"{name:37} {'  '.join(f'{values[-k].item():8.1e}' for k in back)}")
-    trainings = [measure_trainings(length, updates) for length in lengths]
-    draw(flow, trainings[0], lengths[0], a.out)
+    draw(flow, measure_trainings(lengths, updates), a.out)
     print(f"the picture: {a.out}")
 
 
