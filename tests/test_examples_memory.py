@@ -143,7 +143,7 @@ def test_what_tails_that_grow_teach_is_known_far_beyond():
 
 @pytest.mark.parametrize("example", [fading, vanishing], ids=["fading", "vanishing"])
 def test_an_example_runs_and_draws(example, tmp_path, capsys):
-    example.main(["--quick", "--out", str(tmp_path / "picture.png"), *(["--seeds", "3"] if example is fading else [])])
+    example.main(["--quick", "--picture", str(tmp_path / "picture.png"), *(["--seeds", "3"] if example is fading else [])])
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert all(name in printed for name in (*example.NETWORKS, *example.WAYS))
@@ -152,5 +152,5 @@ def test_an_example_runs_and_draws(example, tmp_path, capsys):
 @pytest.mark.parametrize("example", [fading, vanishing], ids=["fading", "vanishing"])
 def test_a_picture_that_cannot_be_written_is_said_before_the_work(example, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        example.main(["--out", str(tmp_path / "nowhere" / "picture.png")])
+        example.main(["--picture", str(tmp_path / "nowhere" / "picture.png")])
     assert "nowhere" in capsys.readouterr().err

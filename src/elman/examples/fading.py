@@ -193,16 +193,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tail", type=int, default=5000, help="the longest tail that is asked")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--out", type=Path, default=Path("fading.png"))
+    parser.add_argument("--picture", type=Path, default=Path("fading.png"))
     parser.add_argument("--quick", action="store_true", help="short tails and few updates, to see that it runs")
     a = parser.parse_args(arguments)
-    if not a.out.parent.is_dir():
-        parser.error(f"--out {a.out}: expected a folder that is there, {a.out.parent} is not")
+    if not a.picture.parent.is_dir():
+        parser.error(f"--picture {a.picture}: expected a folder that is there, {a.picture.parent} is not")
     require_libraries()
     ways = {label: Way(4, 20, way.shortest, 3) for label, way in WAYS.items()} if a.quick else WAYS
     lengths = lengths_up_to(100 if a.quick else a.tail)
-    picture(measure(ways, lengths, a.seeds), lengths, a.out)
-    print(f"the picture: {a.out}")
+    picture(measure(ways, lengths, a.seeds), lengths, a.picture)
+    print(f"the picture: {a.picture}")
 
 
 if __name__ == "__main__":

@@ -252,11 +252,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=1000, help="T of the sequences whose gradients are measured")
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 300, 1000], help="T of the trainings")
     parser.add_argument("--updates", type=int, default=600, help="updates of each training")
-    parser.add_argument("--out", type=Path, default=Path("vanishing.png"))
+    parser.add_argument("--picture", type=Path, default=Path("vanishing.png"))
     parser.add_argument("--quick", action="store_true", help="T = 100 and 3 updates, to see that it runs")
     a = parser.parse_args(arguments)
-    if not a.out.parent.is_dir():
-        parser.error(f"--out {a.out}: expected a folder that is there, {a.out.parent} is not")
+    if not a.picture.parent.is_dir():
+        parser.error(f"--picture {a.picture}: expected a folder that is there, {a.picture.parent} is not")
     require_libraries()
     steps, lengths, updates = (100, [20], 3) if a.quick else (a.steps, a.lengths, a.updates)
     flow = measure_norms(steps)
@@ -264,8 +264,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"|dL/ds| so many steps before the end: {'  '.join(f'{k:8}' for k in back)}")
     for name, values in flow.items():
         print(f"{name:37} {'  '.join(f'{values[-k].item():8.1e}' for k in back)}")
-    draw(flow, measure_trainings(lengths, updates), a.out)
-    print(f"the picture: {a.out}")
+    draw(flow, measure_trainings(lengths, updates), a.picture)
+    print(f"the picture: {a.picture}")
 
 
 if __name__ == "__main__":
