@@ -73,7 +73,7 @@ def train(layer, optimiser, steps, backend):
     return worst
 
 
-@pytest.mark.parametrize("optimiser", ["momentum", "adamw"])
+@pytest.mark.parametrize("optimiser", [pytest.param("momentum", marks=pytest.mark.slow), "adamw"])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
 def test_constraints_hold_over_500_steps(optimiser, dtype, bound):
     layer = constrained("lstm", dtype)

@@ -131,6 +131,19 @@ def test_a_start_made_from_a_vector(name, backend, marks, reverse):
     )
 
 
+def test_a_start_made_from_a_vector_goes_out_from_the_own_one():
+    cell = elman.SLSTM(I, H).double()
+    made, v = StartFromVector(cell, 5), torch.zeros(B, 5, dtype=torch.float64)
+    with torch.no_grad():
+        for V in made.V:
+            V.bias.zero_()
+    for start, own in zip(made(v), cell.initial_state(B), strict=True):
+        assert torch.equal(start, own)
+    assert [name for name, _ in made.named_parameters()] == [f"V.{n}.{w}" for n in range(4) for w in ("weight", "bias")]
+    y, _ = elman.Recurrent(cell)(torch.randn(3, B, I, dtype=torch.float64), StartFromVector(cell, 5)(v + 1))
+    assert torch.isfinite(y).all()
+
+
 @grid(STATEFUL)
 def test_units_that_are_held(name, backend, marks, reverse):
     cell = make(name)

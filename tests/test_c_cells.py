@@ -422,6 +422,7 @@ def test_sums_over_rows_and_steps(size, steps, batch, options):
         assert_same(got, outcome(layer, x, **given), 1e-10)
 
 
+@pytest.mark.slow
 def test_a_sum_over_many_steps_loses_no_digits():
     torch.manual_seed(0)
     layer, x = elman.Recurrent(Gained(3)), random_tensor(30_000, 2, 3, dtype=torch.float32)

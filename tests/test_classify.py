@@ -95,6 +95,7 @@ def test_it_learns_vectors(tmp_path):
         model.predict({"walk": ["up"]})
 
 
+@pytest.mark.slow
 def test_it_learns_numbers():
     model = ClassifyModel(input="walk", label="far", target="number", **SMALL).fit(walks(300), threads=1)
     score = model.score(walks(80, seed=1))
@@ -102,6 +103,7 @@ def test_it_learns_numbers():
     assert model.predict(walks(3)).columns == ["number"]
 
 
+@pytest.mark.slow
 def test_it_learns_several_labels(tmp_path):
     rows = [{"word": row["word"], "has": ";".join(c for c in "bc" if c in row["word"])} for row in words(600, seed=2)]
     model = ClassifyModel(input="word", label="has", target="labels", **SMALL).fit(rows, threads=1)

@@ -143,7 +143,9 @@ def test_what_tails_that_grow_teach_is_known_far_beyond():
 
 @pytest.mark.parametrize("example", [fading, vanishing], ids=["fading", "vanishing"])
 def test_an_example_runs_and_draws(example, tmp_path, capsys):
-    example.main(["--quick", "--picture", str(tmp_path / "picture.png"), *(["--seeds", "3"] if example is fading else [])])
+    example.main(
+        ["--quick", "--picture", str(tmp_path / "picture.png"), *(["--seeds", "3"] if example is fading else [])]
+    )
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert all(name in printed for name in (*example.NETWORKS, *example.WAYS))

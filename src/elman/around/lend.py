@@ -42,9 +42,12 @@ class _Named:
     handle: int
 
 
-@torch.compiler.assume_constant_result
 def _handle_of_twin(cell: Cell) -> int:
     return _twin_of(cell).handle
+
+
+# What torch.compiler.assume_constant_result does; to ask it would load torch._dynamo, a second of every import of elman.
+_handle_of_twin._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _twin_of(cell: Cell) -> Cell:

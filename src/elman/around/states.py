@@ -71,7 +71,10 @@ class RandomStart(Wrapper):
 class StartFromVector(nn.Module):
     """The initial state of a cell, made from a vector by a network: what a decoder starts from.
 
-        s(0) = tanh(V v + c), one V and c for each state
+        s(0) = s_own + tanh(V v + c), one V and c for each state
+
+    s_own is what the cell starts from by itself: zeros for most cells, and what keeps a stabiliser out of the way in
+    others (`SLSTM`).
 
     Call it with v [B, size] and give the result to the layer as `state`.
 
@@ -80,11 +83,13 @@ class StartFromVector(nn.Module):
         size: of the vector.
 
     Source: K. Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, EMNLP 2014, appendix A.1.2.
+    Departs: added to the cell's own start.
     """
 
     def __init__(self, cell: Cell, size: int) -> None:
         super().__init__()
         check_states("StartFromVector", cell, ())
+        self._cell = (cell,)  # in a tuple: its weights are those of the layer, not of this module
         sizes = visible(cell)
         if not all(isinstance(each, int) for each in sizes):
             raise ArgumentError(f"StartFromVector: expected states of one axis, got sizes {sizes}.")
@@ -94,7 +99,8 @@ class StartFromVector(nn.Module):
 
     def forward(self, v: Tensor) -> Any:
         """The state [B, H], a tuple for a cell with several."""
-        states = tuple(torch.tanh(V(v)) for V in self.V)
+        own = self._cell[0].initial_state(len(v))
+        states = tuple(start + torch.tanh(V(v)) for start, V in zip(own, self.V, strict=False))
         return states[0] if len(states) == 1 else states
 
 
