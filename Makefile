@@ -74,7 +74,7 @@ $(PEERS): bench/constraints.txt pyproject.toml
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet torch==2.13.0
 	.venv-bench/bin/python -m pip install --quiet --constraint bench/constraints.txt \
-		--editable . 'jax[cpu]' onnxruntime onnx matplotlib
+		--editable . 'jax[cpu]' onnxruntime onnx matplotlib torchmetrics
 	touch $(PEERS)
 
 docs: $(READY)

@@ -46,7 +46,7 @@ def _handle_of_twin(cell: Cell) -> int:
     return _twin_of(cell).handle
 
 
-# What torch.compiler.assume_constant_result does; to ask it would load torch._dynamo, a second of every import of elman.
+# What torch.compiler.assume_constant_result does; it would load torch._dynamo, a second at every import of elman.
 _handle_of_twin._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
