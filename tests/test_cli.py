@@ -46,6 +46,7 @@ def test_version():
         ["tune", "-h"],
         ["cells", "-h"],
         ["info", "-h"],
+        ["tag", "-h"],
     ],
 )
 def test_help(words):
@@ -57,7 +58,7 @@ def test_help(words):
 def test_help_names_every_command():
     lines = run_here("--help").stdout.splitlines()
     commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
-    assert sorted(commands) == ["cells", "classify", "doctor", "info", "show", "text", "tune"]
+    assert sorted(commands) == ["cells", "classify", "doctor", "info", "show", "tag", "text", "tune"]
 
 
 def test_an_unknown_command_is_refused():

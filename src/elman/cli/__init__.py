@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import cells, classify, doctor, info, show, text, tune
+from . import cells, classify, doctor, info, show, tag, text, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -27,6 +27,12 @@ Learn the label of a sequence, say it, measure how well:
     elman classify fit names.csv --input name --label country --out names.elman
     elman classify predict names.elman --text "Müller"
     elman classify score names.elman test.csv
+
+Learn a label for every step of a sequence:
+
+\b
+    elman tag fit commands.jsonl --input tokens --tags slots --crf --out slots.elman
+    elman tag predict slots.elman --text "fly me to Rome"
 
 Say what a model file is:
 
@@ -84,6 +90,7 @@ app.command("cells")(cells.cells)
 app.command("doctor")(doctor.doctor)
 app.add_typer(text.app, name="text")
 app.add_typer(classify.app, name="classify")
+app.add_typer(tag.app, name="tag")
 app.command("info")(info.info)
 app.command("show")(show.show)
 app.command("tune")(tune.tune_cell)

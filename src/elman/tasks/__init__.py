@@ -5,9 +5,10 @@ from pathlib import Path
 from .archive import load_archive
 from .classify import ClassifyModel
 from .job import Job, Prepared
+from .tag import TagModel
 from .text import Score, TextModel
 
-JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (TextModel, ClassifyModel)}
+JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel)}
 """The classes of all jobs by name."""
 
 
@@ -25,4 +26,4 @@ def load(path: Path | str, device: str = "auto") -> Job:
     return JOBS[content["job"]].load(path, device)
 
 
-__all__ = ["JOBS", "ClassifyModel", "Job", "Prepared", "Score", "TextModel", "load"]
+__all__ = ["JOBS", "ClassifyModel", "Job", "Prepared", "Score", "TagModel", "TextModel", "load"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -106,6 +106,14 @@ def inputs_from(content: dict[str, Any]) -> Inputs:
     return VectorInputs(tuple(content["mean"]), tuple(content["scale"]))
 
 
+class Readable(Protocol):
+    """What an encoder reads."""
+
+    def network(self, embedding: int) -> tuple[nn.Module, int]:
+        """From numbers or vectors [T, B, ...] to vectors [T, B, E], and E."""
+        ...
+
+
 class Encoder(nn.Module):
     """What is read, and layers over it.
 
@@ -125,7 +133,7 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, inputs: Inputs, cell: str, layers: int, hidden_size: int, embedding: int, dropout: float, both: bool
+        self, inputs: Readable, cell: str, layers: int, hidden_size: int, embedding: int, dropout: float, both: bool
     ) -> None:
         super().__init__()
         make = CELLS[cell]

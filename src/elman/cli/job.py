@@ -1,0 +1,100 @@
+"""What the commands of all jobs share: options, what `fit` shows, what `score` prints."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from elman.tasks import Job
+
+Option = typer.Option
+Table_ = Annotated[Path | None, typer.Argument(help="A table, or - for standard input.", show_default=False)]
+Model = Annotated[Path, typer.Argument(help="A model file, written by `fit`.", metavar="MODEL")]
+Out = Annotated[Path, Option(help="The model file to write.", metavar="MODEL")]
+Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")]
+Json = Annotated[bool, Option("--json", help="As JSON.")]
+
+Cell = Annotated[str, Option(help="gru, lstm or elman.")]
+Layers = Annotated[int, Option(help="Recurrent layers.")]
+HiddenSize = Annotated[int, Option(help="Units of each direction.")]
+Embedding = Annotated[int, Option(help="Size of a symbol's embedding.")]
+Dropout = Annotated[float, Option(help="Share of entries dropped in training.")]
+BatchSize = Annotated[int, Option(help="Rows side by side.")]
+Epochs = Annotated[int, Option(help="Most passes over the rows.")]
+LearningRate = Annotated[float, Option(help="The largest one; it rises first and then falls.")]
+Clip = Annotated[float, Option(help="Largest norm of the gradient.")]
+Patience = Annotated[int, Option(help="Epochs without a better validation before it stops.")]
+Validation = Annotated[float, Option(help="Share of the rows kept for validation.")]
+Seed = Annotated[int, Option(help="The same seed gives the same model.")]
+Threads = Annotated[int | None, Option(help="Threads of the CPU.", show_default="all")]
+TimeLimit = Annotated[str | None, Option(help="End after so long: 90s, 10m, 1.5h.", show_default="none")]
+Resume = Annotated[bool, Option("--resume", help="Go on with a training that was stopped.")]
+Fresh = Annotated[bool, Option("--fresh", help="Throw away what is left of one.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Say nothing but errors.")]
+
+
+def fit_job(
+    model: "Job",
+    data: Path | None,
+    out: Path,
+    facts: Callable[[], Sequence[tuple[str, str]]],
+    checked: Callable[[], dict[str, float]],
+    pictures: Sequence[str] = (),
+    *,
+    quiet: bool,
+    **run: Any,
+) -> None:
+    """Train a model, and show how it goes.
+
+    Args:
+        model: of any job.
+        data: as for its `fit`.
+        out: the model file.
+        facts: what to say before the first epoch, two words a line, once there is a network.
+        checked: the figures to print at the end.
+        pictures: endings of further files that it leaves beside the model.
+        quiet: say nothing.
+        run: further arguments of `fit`.
+    """
+    from elman.training.files import beside, check_output
+
+    check_output(out)
+    console = Console(quiet=quiet, highlight=False)
+
+    def looks_on(model: "Job") -> list[Any]:
+        from elman.training.display import TrainingDisplay
+
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bright_black")
+        for name, said in (*facts(), ("network", model.summary), ("output", str(out))):
+            table.add_row(name, escape(said))
+        console.print(table)
+        console.print()
+        return [TrainingDisplay(console)]
+
+    try:
+        model.fit(data, out=out, callbacks=None if quiet else looks_on, **run)
+    except KeyboardInterrupt:
+        if out.with_name(out.name + ".resume").is_file():
+            console.print("stopped before the end; the same command with --resume goes on from here")
+        raise typer.Exit(130) from None
+    for line in figures_as_text(checked()):
+        console.print(line)
+    files = (path for path in (out, *(beside(out, end) for end in (".png", *pictures, ".csv"))) if path.is_file())
+    console.print(f"\n{', '.join(escape(str(path)) for path in files)}")
+
+
+def print_figures(figures: dict[str, float], as_json: bool) -> None:
+    """Print figures, one a line, or as JSON."""
+    typer.echo(json.dumps(figures, indent=2) if as_json else "\n".join(figures_as_text(figures)))
+
+
+def figures_as_text(figures: dict[str, float]) -> list[str]:
+    """Figures with their names behind, one a line."""
+    return [f"{f:12,.4f}  {name}" if isinstance(f, float) else f"{f:12,}  {name}" for name, f in figures.items()]
