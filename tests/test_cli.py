@@ -47,6 +47,7 @@ def test_version():
         ["cells", "-h"],
         ["info", "-h"],
         ["tag", "-h"],
+        ["translate", "-h"],
     ],
 )
 def test_help(words):
@@ -58,7 +59,7 @@ def test_help(words):
 def test_help_names_every_command():
     lines = run_here("--help").stdout.splitlines()
     commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
-    assert sorted(commands) == ["cells", "classify", "doctor", "info", "show", "tag", "text", "tune"]
+    assert sorted(commands) == ["cells", "classify", "doctor", "info", "show", "tag", "text", "translate", "tune"]
 
 
 def test_an_unknown_command_is_refused():

@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import cells, classify, doctor, info, show, tag, text, tune
+from . import cells, classify, doctor, info, show, tag, text, translate, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -33,6 +33,12 @@ Learn a label for every step of a sequence:
 \b
     elman tag fit commands.jsonl --input tokens --tags slots --crf --out slots.elman
     elman tag predict slots.elman --text "fly me to Rome"
+
+Learn to write one sequence from another:
+
+\b
+    elman translate fit words.csv --input word --output sound --out sounds.elman
+    elman translate predict sounds.elman --text through
 
 Say what a model file is:
 
@@ -91,6 +97,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(text.app, name="text")
 app.add_typer(classify.app, name="classify")
 app.add_typer(tag.app, name="tag")
+app.add_typer(translate.app, name="translate")
 app.command("info")(info.info)
 app.command("show")(show.show)
 app.command("tune")(tune.tune_cell)

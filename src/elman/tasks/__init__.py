@@ -7,8 +7,9 @@ from .classify import ClassifyModel
 from .job import Job, Prepared
 from .tag import TagModel
 from .text import Score, TextModel
+from .translate import TranslateModel
 
-JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel)}
+JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel, TranslateModel)}
 """The classes of all jobs by name."""
 
 
@@ -26,4 +27,4 @@ def load(path: Path | str, device: str = "auto") -> Job:
     return JOBS[content["job"]].load(path, device)
 
 
-__all__ = ["JOBS", "ClassifyModel", "Job", "Prepared", "Score", "TagModel", "TextModel", "load"]
+__all__ = ["JOBS", "ClassifyModel", "Job", "Prepared", "Score", "TagModel", "TextModel", "TranslateModel", "load"]

@@ -1,0 +1,136 @@
+"""The translate job: a sequence to another one; edits by hand, files, bad input, the command."""
+
+import json
+import random
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import elman
+from elman import cli
+from elman.data import read_table
+from elman.errors import ArgumentError, DataError
+from elman.tasks import TranslateModel
+from elman.tasks.symbols import EOS, UNKNOWN, Symbols
+from elman.tasks.translate_score import edit_distance, score_translations
+
+SMALL = {"hidden_size": 32, "embedding": 16, "epochs": 14, "learning_rate": 1e-2, "dropout": 0.0, "validation": 0.1}
+
+
+def doubled(count, seed=0):
+    """Each letter twice: "abc" to "aabbcc"."""
+    draw = random.Random(seed)
+    rows = ["".join(draw.choice("abcdefg") for _ in range(draw.randint(1, 5))) for _ in range(count)]
+    return [{"input": row, "output": "".join(2 * letter for letter in row)} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory):
+    out = tmp_path_factory.mktemp("doubled") / "doubled.elman"
+    return TranslateModel(**SMALL).fit(doubled(500), out=out, threads=1), out
+
+
+def test_it_learns(writer):
+    model, out = writer
+    score = model.score(doubled(60, seed=1))
+    assert score.wrong < 0.25 < score.baseline == 1 and score.chrf > 90 > 50 > score.baseline_chrf
+    assert score.errors < 0.1 and score.interval[0] <= score.wrong <= score.interval[1]
+    assert model.predict({"input": ["abc", "g"]})["output"].to_list() == ["aabbcc", "gg"]
+    assert sorted(p.name for p in out.parent.iterdir()) == ["doubled.csv", "doubled.elman", "doubled.png"]
+
+
+def test_several_translations_are_in_order(writer):
+    model, _ = writer
+    found = model.predict({"input": ["abc"]}, n_best=3)
+    assert found["output"].to_list()[0][0] == "aabbcc" and len(set(found["output"].to_list()[0])) == 3
+    scores = found["log probability"].to_list()[0]
+    assert scores == sorted(scores, reverse=True) and scores[0] <= 0
+    with pytest.raises(ArgumentError, match="1 <= n_best <= 5, the beam, got 6"):
+        model.predict({"input": ["abc"]}, n_best=6)
+
+
+def test_a_row_does_not_depend_on_its_neighbours(writer):
+    model, _ = writer
+    alone = model.predict({"input": ["ab"]})
+    beside = model.predict({"input": ["ab", "gfedcba" * 3, ""]})
+    assert alone["output"][0] == beside["output"][0]
+    assert alone["log probability"][0] == pytest.approx(beside["log probability"][0], abs=1e-4)
+
+
+def test_what_it_looked_at(writer):
+    model, _ = writer
+    source, written, weights = model.attend("abc")
+    assert source == list("abc") and written == [*"aabbcc", "end"] and weights.shape == (7, 3)
+    torch.testing.assert_close(weights.sum(1), torch.ones(7))
+
+
+def test_it_comes_back_from_its_file(writer):
+    model, out = writer
+    back = elman.load(out)
+    assert type(back) is TranslateModel and back.configuration() == model.configuration()
+    rows = {"input": [row["input"] for row in doubled(20, seed=3)]}
+    assert back.predict(rows).equals(model.predict(rows)) and back.checked == model.checked
+
+
+def test_words_to_words():
+    rows = [{"input": f"x {a} y {b}", "output": f"{b} {a}"} for a in "pqrstu" for b in "pqrstu"] * 6
+    model = TranslateModel(unit="word", **SMALL).fit(rows, threads=1)
+    assert model.predict({"input": ["x p y q"]})["output"][0] == "q p"
+    assert len(model.sources) == 3 + 8
+
+
+def test_figures_by_hand():
+    assert edit_distance("kitten", "sitting") == 3 and edit_distance("", "ab") == 2 == edit_distance("ab", "")
+    score = score_translations(["ab", "cd"], ["ab", "ce"], ["ab", "x"], list)
+    assert (score.wrong, score.errors, score.baseline) == (0.5, 0.25, 0.5)
+
+
+def test_symbols():
+    symbols = Symbols.learned(["ab a", "a"], "char", 2)
+    assert symbols.symbols[3:] == ("a",) and symbols.encode("ab", end=True).tolist() == [3, UNKNOWN, EOS]
+    assert symbols.decode([3, 3, EOS, 3]) == "aa"
+    words = Symbols.learned(["to be or", "to"], "word", 1)
+    assert words.decode(words.encode("or to").tolist()) == "or to"
+    assert Symbols.from_json(words.to_json()) == words
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "error", "said"),
+    [
+        ({"input": "in"}, doubled(40), DataError, "'in' for what is read: did you mean 'input'"),
+        ({"output": "x"}, doubled(40), DataError, "'x' for what is written: there are 'input', 'output'"),
+        ({}, [{"input": " ", "output": "a"}] * 40, DataError, "'input': expected text, got 40 empty rows"),
+        ({}, doubled(4), DataError, "too few for a share of 0.1"),
+        ({"output_unit": "letter"}, doubled(9), ArgumentError, "unit to be char or word, got 'letter'"),
+        ({"smoothing": 1.0}, doubled(9), ArgumentError, "0 <= smoothing < 1"),
+    ],
+)
+def test_what_cannot_be_learned(options, rows, error, said):
+    with pytest.raises(error, match=said):
+        TranslateModel(**(SMALL | options)).fit(rows, threads=1)
+
+
+def test_the_built_in_example():
+    from elman.tasks.dates import builtin_dates
+
+    frame = builtin_dates()
+    assert frame.columns == ["date", "iso"] and frame.height > 5000 and frame.equals(builtin_dates())
+    assert frame["iso"].str.contains(r"^\d{4}-\d\d-\d\d$").all()
+
+
+def test_the_command(tmp_path):
+    table, out, picture = tmp_path / "doubled.csv", tmp_path / "m.elman", tmp_path / "look.png"
+    read_table(doubled(300)).write_csv(table)
+
+    def run(*words):
+        done = CliRunner().invoke(cli.app, ["translate", *map(str, words)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    sizes = ["--hidden-size", 16, "--embedding", 8, "--epochs", 3, "--learning-rate", 0.01, "--threads", 1]
+    assert "rows with a mistake" in run("fit", table, "--out", out, *sizes)
+    assert run("predict", out, "--text", "ab", "--picture", picture).startswith("output,log probability\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert len(json.loads(run("predict", out, "--text", "ab", "--n-best", 2))["output"]) == 2
+    assert 0 <= json.loads(run("score", out, table, "--json"))["rows with a mistake"] <= 1
