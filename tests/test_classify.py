@@ -52,7 +52,7 @@ def test_it_learns_text(reader):
     assert model.checked["accuracy"] > 0.9 and model.about == {"rows": 360, "rows for validation": 40, "labels": 2}
     said = model.predict({"word": ["aba", "eco"]}, every=True)
     assert said["label"].to_list() == ["has b", "none"] and (said["probability"] > 0.6).all()
-    torch.testing.assert_close(torch.tensor(said.select("has b", "none").rows()).sum(1), torch.ones(2))
+    torch.testing.assert_close(torch.tensor(said.select("P(has b)", "P(none)").rows()).sum(1), torch.ones(2))
     assert sorted(p.name for p in out.parent.iterdir()) == [
         "words.csv", "words.elman", "words.labels.png", "words.png",
     ]  # fmt: skip
@@ -132,11 +132,16 @@ def test_columns_are_found():
     [
         ({"label": "kidn"}, words(20), DataError, r"'kidn' for what is learned: did you mean 'kind'\?"),
         ({"input": "wrod"}, words(20), DataError, "did you mean 'word'"),
-        ({}, [{"word": "a", "kind": "one"}] * 20, DataError, "two labels or more, got 'one' in all rows"),
+        ({}, [{"word": "a", "kind": "one"}] * 20, DataError, "2 labels or more, got 'one' in all rows"),
         ({}, [{"word": "", "kind": k} for k in "ab" * 10], DataError, "expected text, got 20 empty rows"),
         ({}, [{"word": "a", "kind": k} for k in ("x", "y", None)], DataError, "got none in row 2"),
         ({"target": "number"}, words(20), DataError, "row 0: expected a number, got '(none|has b)'"),
-        ({"target": "number"}, [{"word": "a", "kind": 1}] * 9, DataError, "numbers that differ"),
+        (
+            {"target": "number"},
+            [{"word": "a", "kind": 1}] * 9,
+            DataError,
+            "numbers that differ, .* standard deviation of 0",
+        ),
         ({"input": "x"}, [{"x": [1.0, math.inf], "kind": k} for k in "ab" * 9], DataError, r"row 0, step 1: expected"),
         (
             {"input": "x"},
@@ -222,3 +227,64 @@ def test_the_command(tmp_path):
     assert "b:" in run("predict", out, "--text", "aba", "--explain").output
     assert json.loads(run("score", out, table, "--json").output)["accuracy"] > 0.9
     assert "accuracy" in run("score", out, table).output
+
+
+def test_a_tag_that_occurs_once_may_stand_in_any_row():
+    for seed in range(4):
+        model = ClassifyModel(target="labels", seed=seed, **(SMALL | {"epochs": 1}))
+        model.fit({"text": ["a", "b"] * 30 + ["c"], "label": ["u", "v"] * 30 + ["w"]}, threads=1)
+        assert model.labels == ("u", "v", "w")
+
+
+def test_fields_stay_as_they_are_written(tmp_path):
+    table = tmp_path / "codes.csv"
+    table.write_text("text,label\n" + "036890,007\n1.50,7\n" * 30)
+    model = ClassifyModel(**SMALL).fit(table, threads=1)
+    assert model.labels == ("007", "7") and "0" in model.inputs.symbols.symbols
+    assert model.predict({"text": ["036890", "1.50"]})["label"].to_list() == ["007", "7"]
+
+
+def test_numbers_far_from_zero():
+    rows = [{"text": "a" * (1 + n % 5), "label": 1.7e9 + 20 * (n % 5)} for n in range(200)]
+    model = ClassifyModel(target="number", **(SMALL | {"epochs": 20})).fit(rows, threads=1)
+    assert model.score(rows).r2 > 0.9
+    assert model.predict({"text": ["a", "aaaaa"]})["number"].to_list() == pytest.approx([1.7e9, 1.7e9 + 80], abs=25)
+    with pytest.raises(DataError, match=r"standard deviation of (inf|nan)"):
+        ClassifyModel(target="number", **SMALL).fit([{"text": "a", "label": 1e200 * n} for n in range(50)], threads=1)
+
+
+def test_vectors_far_from_zero_and_empty_rows():
+    x = [[[1.7e9 + n % 2]] * 3 for n in range(60)]
+    x[0], x[7] = [], None
+    model = ClassifyModel(validation=0, **SMALL).fit({"x": x, "label": ["a", "b"] * 30}, threads=1)
+    assert model.inputs.scale[0] == pytest.approx(0.5, rel=0.01)
+    assert model.score({"x": x[8:], "label": ["a", "b"] * 26}).accuracy == 1
+    with pytest.raises(DataError, match="row 40, step 0: expected numbers"):
+        ClassifyModel(**SMALL).fit({"x": [[1.0]] * 40 + [[math.nan]] * 20, "label": ["a", "b"] * 30}, threads=1)
+    with pytest.raises(DataError, match="got 20 empty rows"):
+        ClassifyModel(**SMALL).fit({"x": [[]] * 20, "label": ["a", "b"] * 10}, threads=1)
+
+
+def test_labels_may_have_any_name(tmp_path):
+    rows = {"text": ["a", "b"] * 30, "label": ["probability", "label"] * 30}
+    model = ClassifyModel(**(SMALL | {"epochs": 5})).fit(rows, threads=1)
+    found = model.predict({"text": ["a"]}, every=True)
+    assert found["label"][0] == "probability" and found["P(probability)"][0] == found["probability"][0]
+    with pytest.raises(DataError, match="single values, got List"):
+        ClassifyModel(**SMALL).fit([{"text": "a", "label": ["x", "y"]}] * 20, threads=1)
+
+
+def test_a_model_is_finished_before_its_side_file_goes(tmp_path, monkeypatch):
+    from elman.training.sidefile import SideFile
+
+    out, seen = tmp_path / "m.elman", []
+    real = SideFile.remove_checkpoint
+
+    def remove(self, path):
+        if out.exists():
+            seen.append(ClassifyModel.load(out).temperature)
+        real(self, path)
+
+    monkeypatch.setattr(SideFile, "remove_checkpoint", remove)
+    model = ClassifyModel(input="word", label="kind", **(SMALL | {"epochs": 3})).fit(words(120), out=out, threads=1)
+    assert seen and set(seen) == {model.temperature} and model.temperature != 1

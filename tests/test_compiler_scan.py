@@ -8,6 +8,7 @@ import elman
 from compiled import DTYPE, assert_same, compiled_only, outcome, step_by_step
 from elman.compiler import scan
 from elman.compiler.runtime import program
+from elman.compiler.runtime.scan import Scan
 from every_cell import CELLS, make_cell, make_input, make_state
 
 LINEAR = {"LRU", "MinGRU", "MinLSTM"}
@@ -28,7 +29,7 @@ class Mixed(elman.Cell):
         u, v, w = self.U(x).chunk(3, dim=-1)
         open_ = torch.sigmoid(u)
         new = torch.where(x[:, :1] > 0, self.decay * a - 0.3 * b, a) + v
-        return new, (b - a) / (1 + open_.square()) + u, -open_ * c + (a + w) * 0.5
+        return new, (b - a) / (2 + open_.square()) + u, -open_ * c + (a + w) * 0.5
 
     def output(self, a, b, c):
         return torch.tanh(a * b) + c
@@ -41,6 +42,24 @@ class Sum(elman.Cell):
 
     def step(self, x, h):
         return h + x
+
+
+class Leaky(elman.Cell):
+    """A state that follows x at a rate that is a number; it is negated and divided, too."""
+
+    state_size = (3, 3)
+
+    def step(self, x, h, c):
+        return h + (x - h) / 5, -(c - x) / 3 + h / 7
+
+
+class Held(elman.Cell):
+    """A state that is overwritten where x is positive, and decays elsewhere."""
+
+    state_size = (2,)
+
+    def step(self, x, h):
+        return torch.where(x > 0, x, 0.5 * h + x)
 
 
 class Turned(elman.Cell):
@@ -56,14 +75,25 @@ class Turned(elman.Cell):
         return self.W(h) + x
 
 
-MADE = {name: lambda name=name: make_cell(name, 3, 5) for name in sorted(LINEAR)} | {"mixed": Mixed, "sum": Sum}
+MADE = {name: lambda name=name: make_cell(name, 3, 5) for name in sorted(LINEAR)} | {
+    "mixed": Mixed,
+    "sum": Sum,
+    "leaky": Leaky,
+}
 
 
 @pytest.fixture
 def scans(monkeypatch):
-    """Counts the scans, which run wherever they can."""
-    ran = []
-    monkeypatch.setattr(program, "pays", lambda *_: ran.append(1) or True)
+    """Scans run wherever they can; for each, whether it gave the result, or left it to the steps one by one."""
+    ran, call = [], Scan.__call__
+
+    def noted(scan, *args):
+        found = call(scan, *args)
+        ran.append(found is not None)
+        return found
+
+    monkeypatch.setattr(program, "pays", lambda *_: True)
+    monkeypatch.setattr(Scan, "__call__", noted)
     return ran
 
 
@@ -122,7 +152,7 @@ def test_a_scan_is_the_loop(name, steps, marked, reverse, scans):
         expected = outcome(layer, x, state, **options)
     with compiled_only(), elman.using(backend="reference"):
         assert_same(outcome(layer, x, state, **options), expected, 1e-11, 1e-12)
-    assert len(scans) == 2  # forward, and the gradient
+    assert scans == [True, True]  # forward, and the gradient
 
 
 def sizes(cell):
@@ -142,7 +172,7 @@ def test_where_products_of_slopes_overflow_the_steps_run_one_by_one(scans):
     x[-1] = 1
     with elman.using(backend="reference"):
         y, end = elman.Recurrent(Growing())(x)
-    assert scans and torch.equal(y, x) and torch.equal(end, x[-1])
+    assert scans == [False] and torch.equal(y, x) and torch.equal(end, x[-1])
 
 
 @pytest.mark.parametrize("way", [elman.Truncated(3, 5), elman.Checkpointed(), elman.PerStep("sum")])
@@ -164,3 +194,47 @@ def test_the_gradient_of_the_gradient(scans):
     with elman.using(backend="reference"):
         assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
     assert scans
+
+
+@pytest.mark.parametrize("steps", [9, 80])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_what_is_not_kept_may_be_anything(bad, steps, scans):
+    torch.manual_seed(0)
+    x = torch.randn(steps, 3, 2, dtype=DTYPE)
+    x[2, 0] = bad
+    x = x.requires_grad_()
+    reset = torch.zeros(steps, 3, dtype=torch.bool)
+    reset[5, :2] = True
+    for cell, options in ((Held(), {}), (make_cell("MinGRU", 2, 2), {"reset": reset}), (Held(), {"reset": reset})):
+        layer = elman.Recurrent(cell)
+        with step_by_step():
+            y = layer(x, **options)[0]
+            wanted = torch.autograd.grad(y[5:, :2].sum(), x)[0]
+        with elman.using(backend="reference"):
+            found = layer(x, **options)[0]
+            torch.testing.assert_close(found, y, rtol=1e-10, atol=1e-12, equal_nan=True)
+            gradient = torch.autograd.grad(found[5:, :2].sum(), x)[0]
+        torch.testing.assert_close(gradient, wanted, rtol=1e-10, atol=1e-12, equal_nan=True)
+    assert scans
+
+
+def test_a_start_that_is_overwritten_may_be_anything(scans):
+    x, start = torch.ones(70, 1, 2), torch.full((1, 2), torch.nan)
+    with elman.using(backend="reference"):
+        assert torch.equal(elman.Recurrent(Held())(x, start)[0], x)
+    assert scans
+
+
+@pytest.mark.parametrize("steps", [64, 100, 127])
+def test_where_products_of_slopes_grow_no_digit_is_lost(steps, scans):
+    class Unstable(elman.Cell):
+        """2 h - x: stays at 1 from 1 on."""
+
+        state_size = (1,)
+
+        def step(self, x, h):
+            return 2 * h - x
+
+    with elman.using(backend="reference"):
+        y, _ = elman.Recurrent(Unstable())(torch.ones(steps, 1, 1), torch.ones(1, 1))
+    assert scans == [False] and torch.equal(y, torch.ones(steps, 1, 1))

@@ -24,12 +24,13 @@ FORMATS = {
 KINDS = "a file (.csv, .tsv, .jsonl, .json, .parquet; .gz of these), - for standard input, or a frame"
 
 
-def read_table(source: Any) -> "DataFrame":
+def read_table(source: Any, as_text: bool = False) -> "DataFrame":
     """A table of whatever holds one.
 
     Args:
         source: a Path of a .csv, .tsv, .jsonl, .json or .parquet file (also with .gz behind it), Path("-") for CSV, TSV
             or JSON lines on standard input, a frame of polars or pandas, a dict of columns, or a list of dicts.
+        as_text: leave the fields of CSV and TSV as they are written, 007 and 1.50, in place of making numbers of them.
 
     Raises:
         DataError: the file is missing, empty, of another kind, or damaged; what is wrong is told with the line where
@@ -43,7 +44,7 @@ def read_table(source: Any) -> "DataFrame":
     elif isinstance(source, polars.LazyFrame):
         frame = source.collect()
     elif isinstance(source, Path):
-        frame = _read(source)
+        frame = _read(source, as_text)
     elif hasattr(source, "to_dict") and hasattr(source, "columns"):  # pandas, which elman does not need
         frame = polars.DataFrame({str(name): source[name].to_list() for name in source.columns}, strict=False)
     elif isinstance(source, Mapping) or (isinstance(source, list) and source and isinstance(source[0], Mapping)):
@@ -74,7 +75,7 @@ def column(frame: "DataFrame", name: str, what: str) -> "Series":
     raise DataError(f"expected a column {name!r} for {what}: {hint}")
 
 
-def _read(path: Path) -> "DataFrame":
+def _read(path: Path, as_text: bool) -> "DataFrame":
     import polars
 
     name, data = str(path), b""
@@ -97,7 +98,9 @@ def _read(path: Path) -> "DataFrame":
         match kind:
             case "csv" | "tsv":
                 tab = "\t" if kind == "tsv" else ","
-                return polars.read_csv(io.BytesIO(data), separator=tab, infer_schema_length=None)
+                return polars.read_csv(
+                    io.BytesIO(data), separator=tab, infer_schema=not as_text, infer_schema_length=None
+                )
             case "lines":
                 return polars.read_ndjson(io.BytesIO(data), infer_schema_length=None)
             case "json":
@@ -154,7 +157,13 @@ def _named(source: Any) -> str:
 
 
 def texts(values: "Series") -> Sequence[str]:
-    """A column as text: numbers and dates as they are written, an empty text where there is nothing."""
+    """A column as text: what is no text as polars writes it, an empty text where there is nothing.
+
+    Raises:
+        DataError: the column holds lists, or bytes.
+    """
     import polars
 
+    if values.dtype.is_nested() or values.dtype == polars.Binary:
+        raise DataError(f"the column {values.name!r}: expected single values, got {values.dtype}.")
     return values.cast(polars.String, strict=False).fill_null("").to_list()

@@ -1,6 +1,6 @@
 """Memory that fades: a label shown in the first four steps, and asked for up to 5,000 distracting steps later.
 
-    python -m elman.examples.fading [--tail 5000] [--seeds 0 1] [--out fading.png] [--quick]
+    python -m elman.examples.fading [--tail 5000] [--seeds 0 1] [--picture fading.png] [--quick]
 
 "I loved this movie", and then everything that could have been better. First what the states of four networks still
 hold before any training, found by a linear probe; then who still knows after a training on tails of 1,000 steps, and

@@ -1,6 +1,6 @@
 """Vanishing and exploding gradients: what reaches each state of what is lost at the end, and what is learned of it.
 
-    python -m elman.examples.vanishing [--steps 1000] [--lengths 100 300 1000] [--updates 600] [--out FILE] [--quick]
+    python -m elman.examples.vanishing [--steps 1000] [--lengths 100 300 1000] [--updates 600] [--picture FILE] [--quick]
 
 First the norm of dL/ds(t) of networks as they begin, then short trainings on the adding problem: with plain gradient
 descent, with its gradient clipped, and with Adam and clipping.
@@ -253,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 300, 1000], help="T of the trainings")
     parser.add_argument("--updates", type=int, default=600, help="updates of each training")
     parser.add_argument("--picture", type=Path, default=Path("vanishing.png"))
-    parser.add_argument("--quick", action="store_true", help="T = 100 and 3 updates, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="T = 20 and 3 updates, to see that it runs")
     a = parser.parse_args(arguments)
     if not a.picture.parent.is_dir():
         parser.error(f"--picture {a.picture}: expected a folder that is there, {a.picture.parent} is not")

@@ -128,13 +128,16 @@ class ClassifyModel(Job):
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads them."""
-        frame = builtin_terms() if data is None else read_table(data)
+        frame = builtin_terms() if data is None else read_table(data, as_text=True)
         self.input, self.label = found_columns(frame, self.input, self.label)
         read = column(frame, self.input, "what is read")
         given = self._given(column(frame, self.label, "what is learned"))
         learned, kept = self._split(given)
         if self.network is None:
-            self.prepare(read.gather(learned), [given[row] for row in learned])
+            if self.target != "number":
+                self.labels = tuple(sorted(self._counted(given)))
+            self.inputs = learned_inputs(read, learned, self.unit, self.minimum_count)
+            self.prepare([given[row] for row in learned])
         rows = self._encoded(read)
         targets = self._targets(given)
         about = {"rows": len(learned), "rows for validation": len(kept), "labels": len(self.labels)}
@@ -143,30 +146,27 @@ class ClassifyModel(Job):
             checked = self._batches(rows, targets, kept, None)
         return Prepared(training, checked, _digest(frame, self.input, self.label), about)
 
-    def prepare(self, read: "Series", given: Sequence[Any]) -> "ClassifyModel":
-        """Find what is read and which labels there are, and make a network with weights drawn from the seed.
+    def prepare(self, given: Sequence[Any]) -> None:
+        """Make a network with weights drawn from the seed; what is read and which labels there are is known.
 
         Args:
-            read: the column that is read, of the rows to learn from.
-            given: the label, the labels, or the number of each.
+            given: the label, the labels, or the number of each row to learn from.
         """
-        self.inputs = learned_inputs(read, self.unit, self.minimum_count)
         if self.target == "number":
             numbers = torch.tensor(given, dtype=torch.float64)
             spread = float(numbers.std(correction=0))
-            if not spread:
-                raise DataError(f"the column {self.label!r}: expected numbers that differ, got {given[0]} in all rows.")
+            if not spread or not math.isfinite(spread):
+                raise DataError(
+                    f"the column {self.label!r}: expected numbers that differ, and whose squares can be held, got "
+                    f"{given[0]:g} and others with a standard deviation of {spread:g}."
+                )
             self.center = float(numbers.mean()), spread
-        else:
-            counted = self._counted(given)
-            self.labels = tuple(sorted(counted))
-            if len(self.labels) < (2 if self.target == "label" else 1):
-                one = self.labels[0] if self.labels else "none at all"
-                raise DataError(f"the column {self.label!r}: expected two labels or more, got {one!r} in all rows.")
+        elif len(self.labels) < (least := 2 if self.target == "label" else 1):
+            some = repr(self.labels[0]) if self.labels else "none"
+            raise DataError(f"the column {self.label!r}: expected {least} labels or more, got {some} in all rows.")
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
             self._build(self._weights(given))
-        return self
 
     def finished(self, prepared: Prepared, out: Path | None) -> None:
         """Find the temperature on the rows kept for validation, and measure and draw how well these are foreseen."""
@@ -189,7 +189,7 @@ class ClassifyModel(Job):
 
         Returns:
             A frame with "label" and "probability"; "labels" and "probabilities" (lists, those of 1/2 and more); or
-            "number". With `every`, a column for each label.
+            "number". With `every`, a column "P(label)" for each label.
 
         Raises:
             DataError: the column is missing, or of another kind than in training.
@@ -197,7 +197,7 @@ class ClassifyModel(Job):
         import polars
 
         self.trained()
-        frame = read_table(data)
+        frame = read_table(data, as_text=True)
         assert self.input is not None
         p = self.probabilities(column(frame, self.input, "what is read"))
         if self.target == "number":
@@ -211,7 +211,7 @@ class ClassifyModel(Job):
                 "labels": [[self.labels[n] for n in some] for some in chosen],
                 "probabilities": [[float(row[n]) for n in some] for row, some in zip(p, chosen, strict=True)],
             }
-        columns = {label: p[:, n].tolist() for n, label in enumerate(self.labels)} if every else {}
+        columns = {f"P({label})": p[:, n].tolist() for n, label in enumerate(self.labels)} if every else {}
         return polars.DataFrame({**found, **columns}, strict=False)
 
     def probabilities(self, read: "Series") -> Tensor:
@@ -221,7 +221,7 @@ class ClassifyModel(Job):
         return self._said(z)
 
     def score(self, data: Any) -> ClassifyScore | NumberScore:
-        """How well the model does, beside the most frequent label (or the mean) of these rows' training data.
+        """How well the model does, beside the most frequent label of these rows, or the mean of the training.
 
         Args:
             data: as for `fit`.
@@ -230,11 +230,13 @@ class ClassifyModel(Job):
             DataError: a column is missing, or there are labels that were not in training.
         """
         self.trained()
-        frame = builtin_terms() if data is None else read_table(data)
+        frame = builtin_terms() if data is None else read_table(data, as_text=True)
         assert self.input is not None and self.label is not None
         given = self._given(column(frame, self.label, "what was learned"))
         p = self.probabilities(column(frame, self.input, "what is read"))
-        return self._scored(p, torch.tensor(given) if self.target == "number" else self._targets(given))
+        return self._scored(
+            p, torch.tensor(given, dtype=torch.float64) if self.target == "number" else self._targets(given)
+        )
 
     def explain(self, value: Any) -> Explained:
         """Which steps of a row mattered, and the states of the network at each.
@@ -301,7 +303,7 @@ class ClassifyModel(Job):
 
     def _as_given(self, numbers: Tensor) -> Tensor:
         """Numbers in the units of the column."""
-        return numbers * self.center[1] + self.center[0]
+        return numbers.double() * self.center[1] + self.center[0]
 
     def _scored(self, said: Tensor, targets: Tensor) -> ClassifyScore | NumberScore:
         if self.target == "number":
@@ -338,7 +340,7 @@ class ClassifyModel(Job):
             return torch.ones(max(1, len(self.labels)))
         counted = self._counted(given)
         total, count = sum(counted.values()), len(self.labels)
-        return torch.tensor([total / (count * counted[label]) for label in self.labels])
+        return torch.tensor([total / (count * max(1, counted[label])) for label in self.labels])
 
     def _split(self, given: Sequence[Any]) -> tuple[list[int], list[int]]:
         """Rows to learn from and rows to check with, drawn label by label; a label with one row is learned."""
@@ -443,6 +445,8 @@ def found_columns(frame: "DataFrame", read: str | None, label: str | None) -> tu
 def _numbers(values: "Series") -> list[float]:
     import polars
 
+    if values.dtype.is_nested() or values.dtype == polars.Binary:
+        raise DataError(f"the column {values.name!r}: expected numbers, got {values.dtype}.")
     found = values.cast(polars.Float64, strict=False).to_list()
     for row, number in enumerate(found):
         if number is None or not math.isfinite(number):

@@ -28,16 +28,16 @@ class TextInputs:
     symbols: Vocabulary
 
     @classmethod
-    def learned(cls, values: "Series", unit: str, minimum_count: int) -> "TextInputs":
+    def learned(cls, values: "Series", rows: Sequence[int], unit: str, minimum_count: int) -> "TextInputs":
         """The vocabulary of the rows that are trained on."""
-        return cls(build_vocabulary("\n".join(texts(values)), unit, minimum_count=minimum_count))
+        found = texts(values)
+        if all(not row.strip() for row in found):
+            raise DataError(f"the column {values.name!r}: expected text, got {len(found)} empty rows.")
+        return cls(build_vocabulary("\n".join(found[row] for row in rows), unit, minimum_count=minimum_count))
 
     def encode(self, values: "Series") -> list[Tensor]:
         """Each row as numbers [T], int64."""
-        rows = texts(values)
-        if all(not row.strip() for row in rows):
-            raise DataError(f"the column {values.name!r}: expected text, got {len(rows)} empty rows.")
-        return [self.symbols.encode(row) for row in rows]
+        return [self.symbols.encode(row) for row in texts(values)]
 
     def units(self, value: Any) -> list[str]:
         """What each step of a row stands for."""
@@ -65,16 +65,17 @@ class VectorInputs:
     scale: tuple[float, ...]
 
     @classmethod
-    def learned(cls, values: "Series") -> "VectorInputs":
+    def learned(cls, values: "Series", rows: Sequence[int]) -> "VectorInputs":
         """Mean and scale of the rows that are trained on."""
-        rows = torch.cat(_vectors(values, None)).double()
-        scale = rows.std(0, correction=0)
-        return cls(tuple(rows.mean(0).tolist()), tuple(torch.where(scale > 0, scale, 1.0).tolist()))
+        found = _vectors(values, None)
+        steps = torch.cat([found[row] for row in rows])
+        scale = steps.std(0, correction=0)
+        return cls(tuple(steps.mean(0).tolist()), tuple(torch.where(scale > 0, scale, 1.0).tolist()))
 
     def encode(self, values: "Series") -> list[Tensor]:
         """Each row as vectors [T, I], float32."""
-        mean, scale = torch.tensor(self.mean), torch.tensor(self.scale)
-        return [(row - mean) / scale for row in _vectors(values, len(self.mean))]
+        mean, scale = (torch.tensor(each, dtype=torch.float64) for each in (self.mean, self.scale))
+        return [((row - mean) / scale).float() for row in _vectors(values, len(self.mean))]
 
     def units(self, value: Any) -> list[str]:
         """What each step of a row stands for: its number."""
@@ -92,11 +93,11 @@ class VectorInputs:
 Inputs = TextInputs | VectorInputs
 
 
-def learned_inputs(values: "Series", unit: str, minimum_count: int) -> Inputs:
-    """What the rows of a column are, by their kind: lists are vectors in time, all else is text."""
+def learned_inputs(values: "Series", rows: Sequence[int], unit: str, minimum_count: int) -> Inputs:
+    """What a column is, by its kind: lists are vectors in time, all else is text; learned of some of its rows."""
     if values.dtype.is_nested():
-        return VectorInputs.learned(values)
-    return TextInputs.learned(values, unit, minimum_count)
+        return VectorInputs.learned(values, rows)
+    return TextInputs.learned(values, rows, unit, minimum_count)
 
 
 def inputs_from(content: dict[str, Any]) -> Inputs:
@@ -161,19 +162,17 @@ def check_cell(name: str) -> None:
 
 
 def _vectors(values: "Series", size: int | None) -> list[Tensor]:
-    """Rows [T, I] of lists of lists, or [T, 1] of lists of numbers.
+    """Rows [T, I] of lists of lists, or [T, 1] of lists of numbers, float64.
 
     Raises:
         DataError: numbers are missing or infinite, or rows have other features than the first.
     """
-    found: list[Tensor] = []
-    for number, value in enumerate(values.to_list()):
-        row = _vector(value, values.name, number)
-        if size is None and row.numel():
-            size = row.size(1)
-        if not row.numel():
-            row = torch.zeros(0, size or 1)
-        if row.size(1) != size:
+    rows = [_vector(value, values.name, number) for number, value in enumerate(values.to_list())]
+    size = size or next((row.size(1) for row in rows if row.numel()), None)
+    if size is None:
+        raise DataError(f"the column {values.name!r}: expected steps, got {len(rows)} empty rows.")
+    for number, row in enumerate(rows):
+        if row.numel() and row.size(1) != size:
             raise DataError(
                 f"the column {values.name!r}, row {number}: expected {size} features a step, got {row.size(1)}."
             )
@@ -181,13 +180,12 @@ def _vectors(values: "Series", size: int | None) -> list[Tensor]:
             step = int((~torch.isfinite(row)).any(1).nonzero()[0])
             where = f"the column {values.name!r}, row {number}, step {step}"
             raise DataError(f"{where}: expected numbers, got {row[step].tolist()}.")
-        found.append(row)
-    return found
+    return [row if row.numel() else torch.zeros(0, size, dtype=torch.float64) for row in rows]
 
 
 def _vector(value: Sequence[Any] | None, name: str, number: int) -> Tensor:
     try:
-        row = torch.tensor(value if value is not None else [], dtype=torch.float32)
+        row = torch.tensor(value if value is not None else [], dtype=torch.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"the column {name!r}, row {number}: expected a list of steps, each a number or a list of as many numbers: "

@@ -160,11 +160,9 @@ class Job:
             save=partial(self._keep, out),
             save_every=save_every,
             title=self.summary,
+            finish=partial(self.finished, prepared, out),
         )
         train(self.network, work, out, resume, callbacks(self) if callbacks else [])
-        self.finished(prepared, out)
-        if out is not None:
-            self._keep(out, self.network.state_dict(), self.history)
         return self
 
     def finished(self, prepared: Prepared, out: Path | None) -> None:

@@ -187,7 +187,7 @@ class TagModel(Job):
         import polars
 
         self.trained()
-        rows = rows_of_tokens(column(read_table(data), self.input, "what is read"), self.unit)
+        rows = rows_of_tokens(column(read_table(data, as_text=True), self.input, "what is read"), self.unit)
         tags = self._best(rows)
         kind = polars.List(polars.String)
         return polars.DataFrame({"tokens": rows, "tags": tags}, schema={"tokens": kind, "tags": kind})
@@ -237,7 +237,7 @@ class TagModel(Job):
 
     def _table(self, data: Any) -> "DataFrame":
         if data is not None:
-            return read_table(data)
+            return read_table(data, as_text=True)
         self.input, self.tags, self.unit = "word", "points", "char"
         return builtin_hyphens()
 

@@ -162,7 +162,9 @@ class TranslateModel(Job):
         if not 1 <= n_best <= self.beam:
             raise ArgumentError(f"expected 1 <= n_best <= {self.beam}, the beam, got {n_best}.")
         self.trained()
-        found = self._translated(list(texts(column(read_table(data), self.input, "what is read"))), n_best)
+        found = self._translated(
+            list(texts(column(read_table(data, as_text=True), self.input, "what is read"))), n_best
+        )
         written = [[text for text, _ in some] for some in found]
         scores = [[score for _, score in some] for some in found]
         if n_best == 1:
@@ -220,7 +222,7 @@ class TranslateModel(Job):
         """What is read and what is written, of all rows."""
         if data is None:
             self.input, self.output = "date", "iso"
-        frame = builtin_dates() if data is None else read_table(data)
+        frame = builtin_dates() if data is None else read_table(data, as_text=True)
         sources = list(texts(column(frame, self.input, "what is read")))
         targets = list(texts(column(frame, self.output, "what is written")))
         for name, some in ((self.input, sources), (self.output, targets)):

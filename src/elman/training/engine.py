@@ -144,6 +144,7 @@ def _finish(learner: Learner, out: Path | None) -> None:
     best = standing.best or weights_of(learner.network)
     learner.network.load_state_dict(best)
     learner.network.eval()
+    learner.work.finish()
     if out is not None:
         learner.work.save(best, standing.history)
         standing.history.write_csv(beside(out, ".csv"))

@@ -40,6 +40,7 @@ class Work:
         save: writes the model file with the best weights so far.
         save_every: least seconds between two writings of the side file within an epoch.
         title: one line for the picture of the learning curve.
+        finish: called when the network holds its best weights, before they are written for the last time.
     """
 
     training: Batches
@@ -51,6 +52,7 @@ class Work:
     save: Save
     save_every: float
     title: str = ""
+    finish: Callable[[], None] = lambda: None
 
     @property
     def steps(self) -> int:

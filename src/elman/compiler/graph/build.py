@@ -58,6 +58,8 @@ class Builder:
 
     def _simple(self, op: str, inputs: tuple[Node, ...], value: Any, shape: Shape, dtype: str) -> Node | None:
         """A node that computes the same with less, or None."""
+        if op == "div" and all(node.op == "const" for node in inputs) and inputs[1].value and "float" in dtype:
+            return self.const(inputs[0].value / inputs[1].value, dtype)
         if op in _FOLD and all(node.op == "const" for node in inputs):
             return self.const(_FOLD[op](*(node.value for node in inputs)), dtype)
         if op == "cast" and inputs[0].op == "const":
