@@ -1,6 +1,6 @@
 """Vanishing and exploding gradients: what reaches each state of what is lost at the end, and what is learned of it.
 
-    python -m elman.examples.vanishing [--steps 1000] [--lengths 100 300 1000] [--updates 600] [--picture FILE] [--quick]
+    python -m elman.examples.vanishing [--steps 1000] [--lengths 100 300 1000] [--updates 600] [--picture FILE]
 
 First the norm of dL/ds(t) of networks as they begin, then short trainings on the adding problem: with plain gradient
 descent, with its gradient clipped, and with Adam and clipping.
