@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from .archive import load_archive
+from .forecast import ForecastModel
 from .job import Job, Prepared
 from .text import Score, TextModel
 
-JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (TextModel,)}
+JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (ForecastModel, TextModel)}
 """The classes of all jobs by name."""
 
 
@@ -24,4 +25,4 @@ def load(path: Path | str, device: str = "auto") -> Job:
     return JOBS[content["job"]].load(path, device)
 
 
-__all__ = ["JOBS", "Job", "Prepared", "Score", "TextModel", "load"]
+__all__ = ["JOBS", "ForecastModel", "Job", "Prepared", "Score", "TextModel", "load"]
