@@ -41,6 +41,7 @@ def test_version():
         ["--help"],
         ["-h"],
         ["text", "--help"],
+        ["forecast", "--help"],
         ["doctor", "--help"],
         ["show", "--help"],
         ["tune", "-h"],
@@ -57,7 +58,7 @@ def test_help(words):
 def test_help_names_every_command():
     lines = run_here("--help").stdout.splitlines()
     commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
-    assert sorted(commands) == ["cells", "doctor", "info", "show", "text", "tune"]
+    assert sorted(commands) == ["cells", "doctor", "forecast", "info", "show", "text", "tune"]
 
 
 def test_an_unknown_command_is_refused():

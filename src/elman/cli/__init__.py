@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import cells, doctor, info, show, text, tune
+from . import cells, doctor, forecast, info, show, text, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -20,6 +20,12 @@ Train a language model on text, have it write, measure it:
     elman text fit book.txt --out book.elman
     elman text sample book.elman --prompt "Once upon" --length 400
     elman text score book.elman other.txt
+
+Forecast series, with intervals; measure forecasts beside simple ones:
+
+\b
+    elman forecast fit sales.csv --time date --y sales --id store --horizon 24
+    elman forecast predict model.elman --plot fan.png
 
 Say what a model file is:
 
@@ -75,6 +81,7 @@ def _options(
 
 app.command("cells")(cells.cells)
 app.command("doctor")(doctor.doctor)
+app.add_typer(forecast.app, name="forecast")
 app.add_typer(text.app, name="text")
 app.command("info")(info.info)
 app.command("show")(show.show)

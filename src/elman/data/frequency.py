@@ -184,17 +184,15 @@ def _parsed(values: "Series") -> "Series":
         return text.cast(polars.Int64)
     found = []
     for written in FORMATS:
-        kind = polars.Datetime("us") if "%H" in written else polars.Date
-        read = text.str.strptime(kind, written, strict=False)
+        read = text.str.strptime(_kind(written), written, strict=False)
         if not read.null_count():
             found.append((written, read))
     if not found:
-        tried = [text.str.strptime(polars.Datetime("us"), written, strict=False) for written in FORMATS if "%H" in written]
-        tried += [text.str.strptime(polars.Date, written, strict=False) for written in FORMATS if "%H" not in written]
-        row = min(tried, key=lambda read: read.null_count()).is_null().arg_max()
+        readable = [text.str.strptime(_kind(written), written, strict=False).is_not_null() for written in FORMATS]
+        row = int(np.argmin(max(readable, key=lambda each: each.sum()).to_numpy()))
         raise DataError(
-            f"the column {values.name!r}, row {row}: expected times of one form, like 2024-01-31 or 2024-01-31 13:00, got "
-            f"{values[row]!r}."
+            f"the column {values.name!r}, row {row}: expected times of one form, like 2024-01-31 or 2024-01-31 13:00, "
+            f"got {values[row]!r}."
         )
     if len(found) > 1 and not found[0][1].equals(found[1][1]):
         raise DataError(
@@ -202,6 +200,13 @@ def _parsed(values: "Series") -> "Series":
             "write times as 2024-01-31."
         )
     return found[0][1].alias(values.name)
+
+
+def _kind(written: str) -> Any:
+    """The type of what is written so."""
+    import polars
+
+    return polars.Datetime("us") if "%H" in written else polars.Date
 
 
 def find_frequency(times: Sequence[np.ndarray], like: Frequency) -> Frequency:
@@ -222,7 +227,7 @@ def find_frequency(times: Sequence[np.ndarray], like: Frequency) -> Frequency:
     if like.unit == "steps":
         step = _common(apart)
         return Frequency("steps", step, first % step)
-    of = {"dates": like.dates, "zone": like.zone, "wall": like.wall}
+    of: dict[str, Any] = {"dates": like.dates, "zone": like.zone, "wall": like.wall}
     moments = every.view("datetime64[us]")
     clock = first % DAY
     months = moments.astype("datetime64[M]").astype(np.int64)

@@ -110,11 +110,15 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
         frequency = find_frequency([times.numbers[own] for own in rows.values()], times.like)
     elif (frequency.unit == "steps") != (times.like.unit == "steps"):
         kind = "integers" if frequency.unit == "steps" else "dates or moments"
-        raise DataError(f"the column {columns.time!r}: expected {kind}, as in training, got {frame[columns.time].dtype}.")
+        raise DataError(
+            f"the column {columns.time!r}: expected {kind}, as in training, got {frame[columns.time].dtype}."
+        )
     report: list[str] = []
     found = []
     for name, own in rows.items():
-        series = _regular(name, times.numbers[own], {key: each[own] for key, each in numbers.items()}, columns, frequency)
+        series = _regular(
+            name, times.numbers[own], {key: each[own] for key, each in numbers.items()}, columns, frequency
+        )
         if series is not None:
             found.append(series)
     empty = len(rows) - len(found)
@@ -157,10 +161,10 @@ def _numbers(frame: "DataFrame", name: str, what: str) -> np.ndarray:
     numbers = values.cast(polars.Float64, strict=False)
     wrong = numbers.is_null() & values.is_not_null()
     if wrong.any():
-        row = wrong.arg_max()
+        row = int(np.argmax(wrong.to_numpy()))
         raise DataError(
-            f"the column {name!r}, row {row}: expected a number for {what}, got {values[row]!r}; {wrong.sum()} rows are "
-            "like that: leave what is missing empty."
+            f"the column {name!r}, row {row}: expected a number for {what}, got {values[row]!r}; {wrong.sum()} rows "
+            "are like that: leave what is missing empty."
         )
     found = numbers.fill_null(float("nan")).to_numpy().copy()
     if np.isinf(found).any():
@@ -179,8 +183,8 @@ def _check_duplicates(frame: "DataFrame", columns: Columns, name: str, rows: np.
     told = next((each for each in frame.columns if each not in used and frame[each][row] != frame[each][other]), None)
     hint = f"is {told!r} the id?" if told is not None and columns.id is None else "sum or average them first."
     raise DataError(
-        f"the column {columns.time!r}: expected each time once{where}, got {frame[columns.time][row]} in the rows {row} "
-        f"and {other}, {len(twice)} times in all: {hint}"
+        f"the column {columns.time!r}: expected each time once{where}, got {frame[columns.time][row]} in the rows "
+        f"{row} and {other}, {len(twice)} times in all: {hint}"
     )
 
 

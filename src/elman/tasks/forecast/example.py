@@ -1,7 +1,7 @@
 """The example that `fit` learns without data: airline passengers a month, 1949 to 1960.
 
-Source: G. E. P. Box, G. M. Jenkins, Time Series Analysis: Forecasting and Control, 1970, series G: international airline
-    passengers in thousands. Numbers are facts, and in the public domain.
+Source: G. E. P. Box, G. M. Jenkins, Time Series Analysis: Forecasting and Control, 1970, series G: passengers of
+    international airlines in thousands. Numbers are facts, and in the public domain.
 """
 
 from typing import TYPE_CHECKING

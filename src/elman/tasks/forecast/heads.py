@@ -1,7 +1,6 @@
 """What a network says of the next value: a distribution, how surprising a value is under it, and draws from it."""
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -9,16 +8,26 @@ from torch.distributions import Gamma
 from torch.nn import functional
 
 
-class Head(Protocol):
-    """A distribution of values z [..., D] around 0, made of numbers [..., D, size] of the network.
+class Head(nn.Module):
+    """Base of the distributions of values z [..., D] around 0, made of numbers [..., D, size] of the network.
+
+    Args:
+        base: how wide it is before training [D]; see each.
 
     Attributes:
-        size: how many numbers a value takes.
-        unit: of what `loss` gives.
+        size: how many numbers a value takes; the first one moves it.
+        base: see above.
+        spread: a factor on how wide it is, 1 in training [1].
     """
 
-    size: int
-    unit: str
+    size: int = 2
+    base: Tensor
+    spread: Tensor
+
+    def __init__(self, base: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("base", base)
+        self.register_buffer("spread", torch.ones(1))
 
     def loss(self, raw: Tensor, place: Tensor, z: Tensor, scale: Tensor) -> Tensor:
         """How surprising values are [..., D].
@@ -29,30 +38,27 @@ class Head(Protocol):
             z: the values [..., D].
             scale: mean and deviation by which values were brought to 0 [..., 2, D].
         """
-        ...
+        raise TypeError(f"{type(self).__name__} must define loss(self, raw, place, z, scale)")
 
     def draw(self, raw: Tensor, place: Tensor, scale: Tensor) -> Tensor:
         """A value for each row [N, D]; of symmetric distributions the second half mirrors the first."""
-        ...
+        raise TypeError(f"{type(self).__name__} must define draw(self, raw, place, scale)")
+
+    def first_base(self, deviation: Tensor) -> Tensor:
+        """`base` where the errors of the linear part have a deviation [D]."""
+        return deviation.log()
 
 
-class Gaussian(nn.Module):
+class Gaussian(Head):
     """N(μ, σ²) with μ = place + raw₀ and log σ = base + raw₁.
 
     Args:
         base: log σ at the start [D].
     """
 
-    size, unit = 2, "nats"
-
-    def __init__(self, base: Tensor) -> None:
-        super().__init__()
-        self.base: Tensor
-        self.register_buffer("base", base)
-
     def parts(self, raw: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         """μ and log σ, [..., D] each."""
-        return place + raw[..., 0] * self.base.exp(), self.base + bounded(raw[..., 1])
+        return place + raw[..., 0] * self.base.exp(), self.base + bounded(raw[..., 1]) + self.spread.log()
 
     def loss(self, raw: Tensor, place: Tensor, z: Tensor, scale: Tensor) -> Tensor:
         """-log N(z; μ, σ²)."""
@@ -94,25 +100,22 @@ class StudentT(Gaussian):
         return mean + log_deviation.exp() * mirrored_normal(mean) * torch.cat([spread, spread])[: len(mean)]
 
 
-class NegativeBinomial(nn.Module):
+class NegativeBinomial(Head):
     """Counts of mean μ and variance μ + α μ²; log(1 + μ) is what the network places, smoothly kept above 0.
 
     Args:
         base: log α at the start [D].
     """
 
-    size, unit = 2, "nats"
-
-    def __init__(self, base: Tensor) -> None:
-        super().__init__()
-        self.base: Tensor
-        self.register_buffer("base", base)
+    def first_base(self, deviation: Tensor) -> Tensor:
+        """Whatever the linear part says of logarithms, α begins at 0.22."""
+        return torch.full_like(deviation, -1.5)
 
     def parts(self, raw: Tensor, place: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """μ and α."""
         bent = (place + raw[..., 0]) * scale[..., 1, :] + scale[..., 0, :]
         mean = torch.expm1(functional.softplus(8 * bent) / 8).clamp(1e-4, 1e9)
-        return mean, torch.exp(self.base + bounded(raw[..., 1]))
+        return mean, self.spread**2 * torch.exp(self.base + bounded(raw[..., 1]))
 
     def loss(self, raw: Tensor, place: Tensor, z: Tensor, scale: Tensor) -> Tensor:
         """-log of the probability of the count."""
@@ -129,7 +132,7 @@ class NegativeBinomial(nn.Module):
         return (torch.log1p(torch.poisson(rate)) - scale[..., 0, :]) / scale[..., 1, :]
 
 
-class Quantiles(nn.Module):
+class Quantiles(Head):
     """The quantiles at fixed levels, by the pinball loss; between them the distribution is linear, beyond exponential.
 
     Args:
@@ -137,12 +140,10 @@ class Quantiles(nn.Module):
     """
 
     LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
-    size, unit = len(LEVELS), "pinball"
+    size = len(LEVELS)
 
     def __init__(self, base: Tensor) -> None:
-        super().__init__()
-        self.base: Tensor
-        self.register_buffer("base", base)
+        super().__init__(base)
         self.levels: Tensor
         self.register_buffer("levels", torch.tensor(self.LEVELS), persistent=False)
         apart = torch.special.ndtri(self.levels.double()).diff().float()
@@ -152,7 +153,7 @@ class Quantiles(nn.Module):
     def parts(self, raw: Tensor, place: Tensor) -> Tensor:
         """The quantiles [..., D, Q], ascending."""
         deviation = self.base.exp().unsqueeze(-1)
-        steps = functional.softplus(raw[..., 1:] + self.apart) * deviation
+        steps = functional.softplus(raw[..., 1:] + self.apart) * deviation * self.spread
         middle = len(self.LEVELS) // 2
         above = steps[..., middle:].cumsum(-1)
         below = -steps[..., :middle].flip(-1).cumsum(-1).flip(-1)
@@ -179,7 +180,12 @@ class Quantiles(nn.Module):
         return torch.where(u < tau[0], under, torch.where(u > tau[-1], over, inside))
 
 
-HEADS = {"student_t": StudentT, "gaussian": Gaussian, "negative_binomial": NegativeBinomial, "quantiles": Quantiles}
+HEADS: dict[str, type[Head]] = {
+    "student_t": StudentT,
+    "gaussian": Gaussian,
+    "negative_binomial": NegativeBinomial,
+    "quantiles": Quantiles,
+}
 
 
 def bounded(raw: Tensor) -> Tensor:

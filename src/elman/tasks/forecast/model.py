@@ -4,7 +4,8 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -16,36 +17,23 @@ from elman.tasks.job import Job, Prepared
 from elman.training import Measure
 from elman.training.settings import at_least, check_seed
 
+from .calibrate import calibrate
 from .compare import Rival, origins_of
 from .example import passengers
 from .heads import HEADS
 from .network import ForecastNetwork
-from .paths import draw_paths
+from .paths import Paths, draw_paths
+from .picture import draw_fan
 from .recipe import Batch, Block, Lane, Recipe, Window, make_batch, make_lane
 from .scaling import KINDS, bent, learn_scale, unbent
 from .score import NETWORK, Score, Tally
 from .solve import set_scales, solve
-from .windows import learn_recipe, make_windows, read_lags, series_of, tail_of, training_part
+from .windows import learn_recipe, make_windows, read_lags, series_of, tail_of, training_part, validation_start
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 BATCHES = 20  # an epoch of few windows goes through them several times
-
-
-@dataclass(frozen=True, eq=False)
-class Paths:
-    """Drawn futures.
-
-    Attributes:
-        names: of the series.
-        starts: the number of the first step of each path in the calendar.
-        values: [N, S, H, D], in the units of the data.
-    """
-
-    names: tuple[str, ...]
-    starts: tuple[int, ...]
-    values: np.ndarray
 
 
 @dataclass(kw_only=True)
@@ -159,10 +147,10 @@ class ForecastModel(Job):
         lanes = [self._lane(each, len(each.y), 0) for each in part.series]
         training, checking = make_windows(lanes, ends, recipe.window, self.validation)
         if self.network is None:
-            self._build()
+            network = self._build()
             with torch.no_grad():
-                set_scales(self.network, recipe, lanes, training)
-                solve(self.network, recipe, lanes, training, checking)
+                set_scales(network, recipe, lanes, training)
+                solve(network, recipe, lanes, training, checking)
         digest = hashlib.sha256(b"".join(each.y.tobytes() for each in self.panel.series)).hexdigest()[:16]
         about = {
             "series": len(kept),
@@ -176,6 +164,19 @@ class ForecastModel(Job):
         training = [window for window in training for _ in range(times)]
         checked = self._batches(lanes, checking, None) if checking else None
         return Prepared(self._batches(lanes, training, self.seed), checked, digest, about)
+
+    def fit(self, data: Any = None, *, out: Path | str | None = None, **options: Any) -> Self:
+        """Train, and calibrate the intervals on the validation part; arguments as for `Job.fit`."""
+        super().fit(data, out=out, **options)
+        recipe = self._recipe()
+        assert self.panel is not None
+        part, _ = training_part(self.panel, self.held_out)
+        lanes = [self._lane(each, len(each.y), 0) for each in part.series]
+        starts = [validation_start(len(each.y), self.validation) for each in part.series]
+        calibrate(self.network, recipe, lanes, starts, self.horizon, self.seed)
+        if out is not None:
+            self.save(out)
+        return self
 
     def predict(
         self,
@@ -216,7 +217,7 @@ class ForecastModel(Job):
         for row, (name, start) in enumerate(zip(drawn.names, drawn.starts, strict=True)):
             times = recipe.frequency.column(recipe.columns.time, np.arange(start, start + steps))
             for place, coordinate in enumerate(recipe.columns.y):
-                parts = {} if recipe.columns.id is None else {recipe.columns.id: [name] * steps}
+                parts: dict[str, Any] = {} if recipe.columns.id is None else {recipe.columns.id: [name] * steps}
                 parts = {**parts, recipe.columns.time: times}
                 if len(recipe.columns.y) > 1:
                     parts["coordinate"] = [coordinate] * steps
@@ -233,6 +234,36 @@ class ForecastModel(Job):
         values = np.concatenate([values for _, values in self._drawn(lanes, origins, horizon, samples, seed)])
         starts = tuple(series.start + len(series.y) for series in panel.series)
         return Paths(tuple(series.name for series in panel.series), starts, values)
+
+    def draw(
+        self,
+        path: Path | str,
+        data: Any = None,
+        horizon: int | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        back: int = 0,
+        samples: int = 400,
+        seed: int = 0,
+    ) -> None:
+        """Draw a fan chart as a PNG file: the last steps of series, and bands over what may come.
+
+        Args:
+            path: the file.
+            data: as for `predict`.
+            horizon: steps ahead.
+            names: which series; None for the first 12.
+            back: steps before the end at which the forecast begins, so that it stands beside what came.
+            samples: paths that are drawn.
+            seed: the same seed draws the same paths.
+        """
+        at_least("back", back, 0)
+        whole = self._to_go_on(data)
+        cut = tuple(each.until(len(each.y) - back) for each in whole.series if len(each.y) > back)
+        if not cut:
+            raise ArgumentError(f"expected series of more than {back} steps to go back by as many.")
+        drawn = self.paths(replace(whole, series=cut), horizon, samples=samples, seed=seed)
+        draw_fan(self._recipe(), whole, drawn, Path(path), None if names is None else tuple(names))
 
     def score(
         self,
@@ -289,7 +320,9 @@ class ForecastModel(Job):
                     rivals[row, place].compare(tally, step, drawn[..., place])
         return Score(horizon, len(used), int(tally.sums[NETWORK][0]), level, tally.figures())
 
-    def cross_validate(self, data: Any = None, folds: int = 3, horizon: int | None = None, **options: Any) -> list[Score]:
+    def cross_validate(
+        self, data: Any = None, folds: int = 3, horizon: int | None = None, **options: Any
+    ) -> list[Score]:
         """Train anew on all before each of the last `folds` horizons, and score on it: a rolling origin.
 
         Args:
@@ -328,9 +361,13 @@ class ForecastModel(Job):
     def summary(self) -> str:
         """The network in a few words."""
         lags = "" if self.recipe is None else f", {len(self.recipe.lags)} lags"
-        return f"{self.layers} × {self.cell.upper()} {self.hidden_size}{lags}, {self.distribution}, {super().summary}"
+        return f"{self.layers} × {self.cell.upper()} {self.hidden_size}{lags}, {self.distribution}, {self.weights:,} weights"
 
-    def _build(self) -> None:
+    def configuration(self) -> dict[str, Any]:
+        """The options that are plain values; lists, which a file gives back as they were."""
+        return {name: _listed(value) for name, value in super().configuration().items()}
+
+    def _build(self) -> ForecastNetwork:
         recipe = self._recipe()
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
@@ -347,6 +384,7 @@ class ForecastModel(Job):
                 dropout=self.dropout,
                 distribution=self.distribution,
             )
+        return self.network  # type: ignore[no-any-return]
 
     def _recipe(self) -> Recipe:
         if self.recipe is None:
@@ -413,6 +451,11 @@ class ForecastModel(Job):
             values = z.cpu().double().numpy() * scale[:, None, None, 1] + scale[:, None, None, 0]
             values = unbent(recipe.kind, values)
             yield first, np.round(values) if recipe.kind == "counts" else values
+
+
+def _listed(value: Any) -> Any:
+    """Tuples, also nested ones, as lists."""
+    return [_listed(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _check_columns(columns: Columns) -> None:

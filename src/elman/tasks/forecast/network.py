@@ -9,7 +9,7 @@ import elman
 from elman.tasks.inputs import CELLS
 from elman.training import Loss
 
-from .heads import HEADS
+from .heads import HEADS, Head
 from .recipe import Batch, Block
 
 UNKNOWN_SHARE = 0.1  # of training rows are read without the number of their series, so that other series can be read
@@ -101,7 +101,9 @@ class ForecastNetwork(nn.Module):
         stacked = (elman.Recurrent(CELLS[cell](each, hidden_size)) for each in sizes)
         self.stack = elman.Stack(*stacked, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
-        self.head = HEADS[distribution](torch.zeros(size))
+        self.head: Head = HEADS[distribution](torch.zeros(size))
+        self.gain: Tensor
+        self.register_buffer("gain", torch.ones(self.head.size))
         self.readout = nn.Linear(hidden_size, size * self.head.size)
         nn.init.zeros_(self.readout.weight)
         nn.init.zeros_(self.readout.bias)
@@ -142,7 +144,7 @@ class ForecastNetwork(nn.Module):
             x = torch.cat([x, self.who(who).expand(len(x), -1, -1)], -1)
         y, state = self.stack(x, state, lengths=None if lengths is None else lengths + blocks)
         raw = self.readout(self.dropout(y[blocks:])).unflatten(-1, (self.size, self.head.size))
-        return raw, self.linear(lagged[reach:], extra[reach:]), state
+        return self.gain * raw, self.linear(lagged[reach:], extra[reach:]), state
 
     def loss(self, batch: Batch, state: None) -> Loss:
         """The loss over windows, each by itself."""

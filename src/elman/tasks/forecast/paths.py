@@ -1,8 +1,10 @@
 """Paths into the future: each step is drawn, and fed back as the value that the next step reads."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +15,21 @@ from .recipe import Batch, Lane, Recipe, Window, make_batch
 
 PATHS_AT_ONCE = 16_384
 NUMBERS_AT_ONCE = 40_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Drawn futures.
+
+    Attributes:
+        names: of the series.
+        starts: the number of the first step of each path in the calendar.
+        values: [N, S, H, D], in the units of the data.
+    """
+
+    names: tuple[str, ...]
+    starts: tuple[int, ...]
+    values: np.ndarray
 
 
 def draw_paths(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elman.data import Columns, Frequency, Panel, Series
+from elman.data import Columns, Frequency, Series
 from elman.errors import DataError
 
 from .scaling import scaled
@@ -84,7 +84,9 @@ class Recipe:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Recipe":
         """What `to_json` gave."""
-        columns = {key: tuple(each) if isinstance(each, list) else each for key, each in content["columns"].items()}
+        columns: dict[str, Any] = {
+            key: tuple(each) if isinstance(each, list) else each for key, each in content["columns"].items()
+        }
         return cls(
             columns=Columns(**columns),
             frequency=Frequency(**content["frequency"]),

@@ -1,5 +1,6 @@
 """How values become numbers around 0: each series by its own mean and deviation, or those of its logarithm."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ KINDS = ("linear", "log", "counts")
 
 
 def choose_kind(panel: Panel, season: int) -> str:
-    """ "log" where all values are positive and swing in proportion to their level, else "linear".
+    """Say "log" where all values are positive and swing in proportion to their level, else "linear".
 
     Blocks of a season (or a tenth of a series) each have a mean and a deviation; they swing in proportion where the
     logarithm of one rises with that of the other by more than a half.
@@ -27,7 +28,7 @@ def choose_kind(panel: Panel, season: int) -> str:
             level, swing = blocks.mean(1), blocks.std(1)
             if len(blocks) >= 4 and (swing > 0).all() and level.max() > 1.5 * level.min():
                 slopes.append(np.polyfit(np.log(level), np.log(swing), 1)[0])
-    return "log" if slopes and np.median(slopes) > 0.5 else "linear"
+    return "log" if slopes and float(np.median(slopes)) > 0.5 else "linear"
 
 
 def bent(kind: str, values: np.ndarray) -> np.ndarray:
@@ -99,8 +100,8 @@ def _rhythmic(panel: Panel, season: int) -> bool:
     found = [each for each in found if np.isfinite(each)]
     if not found:
         return False
-    steps = np.mean([len(each.y) for each in panel.series])
-    return float(np.mean(found)) > max(0.1, 2 / np.sqrt(max(1, (steps - season) * len(found))))
+    steps = float(np.mean([len(each.y) for each in panel.series]))
+    return float(np.mean(found)) > max(0.1, 2 / math.sqrt(max(1.0, (steps - season) * len(found))))
 
 
 def _longest(series: Sequence[Series]) -> list[Series]:

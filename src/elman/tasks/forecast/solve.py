@@ -49,28 +49,21 @@ def solve(
     network.linear.B.copy_(W[lags * size : -1])
     network.linear.c.copy_(W[-1])
     deviation = (y - f @ W).square().mean(0).sqrt().clamp_min(1e-4)
-    _set_base(network, deviation, lanes)
+    network.head.base.copy_(network.head.first_base(deviation))
     return best
 
 
 def set_scales(network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], training: Sequence[Window]) -> None:
     """Mean and deviation of what the layers read, over the training windows."""
     rows = []
-    for window in _few(training, 200):
+    for window in training[:: -(-len(training) // 200)]:
         batch = make_batch(recipe, lanes, [window])
-        rows.append(network.features(network.lagged(batch.z, len(batch.extra)), batch.extra)[recipe.reach :].flatten(0, 1))
+        read = network.features(network.lagged(batch.z, len(batch.extra)), batch.extra)
+        rows.append(read[recipe.reach :].flatten(0, 1))
     found = torch.cat(rows)
     network.center.copy_(found.mean(0))
     deviation = found.std(0, correction=0)
     network.deviation.copy_(torch.where(deviation > 1e-6, deviation, 1.0))
-
-
-def _set_base(network: ForecastNetwork, deviation: Tensor, lanes: Sequence[Lane]) -> None:
-    """How wide the distributions are before training."""
-    if network.head.__class__.__name__ == "NegativeBinomial":
-        network.head.base.copy_(torch.full_like(network.head.base, -1.5))
-    else:
-        network.head.base.copy_(deviation.log())
 
 
 def _equations(
@@ -103,12 +96,8 @@ def _equations(
     f = f[:, :-1]
     if whole.sum() >= 2 * f.size(1) or whole.sum() > 0.7 * len(f):
         f, y = f[whole], y[whole]
-    return _few(f, ROWS), _few(y, ROWS)
-
-
-def _few(rows: Sequence, most: int) -> Sequence:
-    """At most so many, spread evenly."""
-    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
+    every = -(-len(f) // ROWS)
+    return f[::every], y[::every]
 
 
 def _ridge(f: Tensor, y: Tensor, strength: float) -> Tensor:

@@ -89,7 +89,7 @@ def make_windows(
     lanes: Sequence[Lane], ends: Sequence[int], window: int, validation: float
 ) -> tuple[list[Window], list[Window]]:
     """Windows of the training steps of lanes, and of their last share, which is for validation."""
-    kept = [end - round(end * validation) if round(end * validation) and end >= 8 else end for end in ends]
+    kept = [validation_start(end, validation) for end in ends]
     stride = max(1, min(window // 2, sum(kept) // ENOUGH))
     training, checking = [], []
     for lane, (end, until) in enumerate(zip(ends, kept, strict=True)):
@@ -99,6 +99,11 @@ def make_windows(
             stop = min(start + window, end)
             checking.append(Window(lane, max(1, start - window), start, stop))
     return sorted(training), checking
+
+
+def validation_start(end: int, validation: float) -> int:
+    """The first validation step of a series of `end` steps; `end` for one too short to be divided."""
+    return end - round(end * validation) if end >= 8 else end
 
 
 def tail_of(series: Series, steps: int) -> dict[str, Any]:
