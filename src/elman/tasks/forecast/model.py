@@ -145,6 +145,14 @@ class ForecastModel(Job):
         recipe = self.recipe
         ends = [len(each.y) for each in part.series]
         lanes = [self._lane(each, len(each.y), 0) for each in part.series]
+        short = sum(end <= recipe.lags[-1] + 1 for end in ends)
+        if short or len(kept) < len(self.panel.series):
+            told = (
+                f"{short} of {len(ends)} series are shorter than the longest lag, {recipe.lags[-1]} steps",
+                f"{len(self.panel.series) - len(kept)} series are too short to be learned from",
+            )
+            found = tuple(text for text in told if not text.startswith("0 "))
+            self.panel = replace(self.panel, report=self.panel.report + found)
         training, checking = make_windows(lanes, ends, recipe.window, self.validation)
         if self.network is None:
             network = self._build()

@@ -126,5 +126,13 @@ def _peaks(panel: Panel) -> list[int]:
         for place in range(1, len(mean) - 1)
         if mean[place] >= mean[place - 1] and mean[place] > mean[place + 1] and mean[place] > 0.3
     ]
-    best = max(mean[place - 2] for place in peaks) if peaks else 0.0
-    return [place for place in peaks if mean[place - 2] > 0.9 * best][:1]  # multiples of a rhythm are peaks too
+    if not peaks:
+        return []
+    best = max(mean[place - 2] for place in peaks)
+    first = min(place for place in peaks if mean[place - 2] > 0.9 * best)  # multiples of a rhythm are peaks too
+
+    def together(season: int) -> float:
+        """The mean over its multiples, which tell neighbours apart."""
+        return float(np.mean([mean[many - 2] for many in range(season, min(4 * season, longest) + 1, season)]))
+
+    return [max(range(max(2, first - 1), min(first + 1, longest) + 1), key=together)]

@@ -80,7 +80,10 @@ def training_part(panel: Panel, held_out: int) -> tuple[Panel, list[int]]:
     if not kept:
         longest = max(len(each.y) for each in panel.series)
         held = f" beside the {held_out} that are held out" if held_out else ""
-        raise DataError(f"expected a series of at least 3 steps{held}, the longest has {longest}.")
+        raise DataError(
+            f"expected a series of at least 3 values{held}, the longest has {longest} steps: give more history, or a "
+            "smaller held_out."
+        )
     series = tuple(cut[row] for row in kept)
     return Panel(panel.columns, panel.frequency, series, panel.report), kept
 
@@ -107,8 +110,10 @@ def validation_start(end: int, validation: float) -> int:
 
 
 def tail_of(series: Series, steps: int) -> dict[str, Any]:
-    """The last steps of a series as plain values, None for what is missing."""
+    """The last steps of a series as plain values, None for what is missing; they begin where nothing is missing."""
+    whole = np.isfinite(np.concatenate([_of(series, part) for part in ("y", "known", "past")], 1)).all(1)
     first = max(0, len(series.y) - steps)
+    first = int(np.flatnonzero(whole[: first + 1])[-1]) if whole[: first + 1].any() else 0
 
     def plain(values: np.ndarray) -> list[list[float | None]]:
         return [[value if np.isfinite(value) else None for value in row] for row in values[first:].tolist()]
