@@ -78,7 +78,9 @@ def test_rows_in_any_order_and_several_series():
 
 def test_time_zones_come_back():
     for step in ("1h", "1d"):
-        times = pl.datetime_range(dt.datetime(2024, 3, 1), dt.datetime(2024, 4, 20), step, time_zone="Europe/Zurich", eager=True)
+        times = pl.datetime_range(
+            dt.datetime(2024, 3, 1), dt.datetime(2024, 4, 20), step, time_zone="Europe/Zurich", eager=True
+        )
         panel = read_series(pl.DataFrame({"time": times, "y": np.arange(len(times)) * 1.0}), ONE)
         series = panel.series[0]
         assert len(series.y) == len(times)  # neither a gap nor a moment twice where the clocks are changed
