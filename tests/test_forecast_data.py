@@ -13,6 +13,7 @@ from elman.tasks.forecast.example import passengers
 
 ONE = Columns("time", ("y",))
 DAY = dt.timedelta(days=1)
+START = dt.datetime(2024, 2, 28, 22, 30)
 
 
 def days(count, start=dt.date(2024, 1, 1), step=DAY):
@@ -25,7 +26,7 @@ def months(count, day):
 
 
 def moments(count, **step):
-    return [dt.datetime(2024, 2, 28, 22, 30) + number * dt.timedelta(**step) for number in range(count)]
+    return [START + number * dt.timedelta(**step) for number in range(count)]
 
 
 CALENDARS = {
@@ -106,7 +107,7 @@ def test_the_future_of_a_series_is_no_gap():
 REFUSED = {
     "a misspelt column": ({"time": days(9), "Y": range(9)}, "did you mean 'Y'"),
     "a moment twice": ({"time": days(4) * 2, "y": range(8)}, "expected each time once"),
-    "a moment twice for want of an id": ({"time": days(4) * 2, "shop": [*"aaaabbbb"], "y": range(8)}, "is 'shop' the id"),
+    "a moment twice for want of an id": ({"time": days(4) * 2, "at": [*"aaaabbbb"], "y": range(8)}, "is 'at' the id"),
     "infinity": ({"time": days(3), "y": [1.0, 2.0, float("inf")]}, "row 2: .* got infinity"),
     "words": ({"time": days(3), "y": ["1", "x", "2"]}, "row 1: .* got 'x'"),
     "no values": ({"time": days(3), "y": [None] * 3}, "expected numbers in the column 'y', got none"),
@@ -114,7 +115,7 @@ REFUSED = {
     "no times": ({"time": ["soon", "later"], "y": range(2)}, "expected times of one form"),
     "months or days": ({"time": ["01/02/2024", "02/02/2024"], "y": range(2)}, "can be read as .* and as"),
     "one moment": ({"time": days(1), "y": [1.0]}, "at least two moments"),
-    "no calendar": ({"time": [d + dt.timedelta(seconds=7 * n * n) for n, d in enumerate(moments(20, hours=1))], "y": range(20)}, "off this calendar|irregular"),
+    "no calendar": ({"time": [START + dt.timedelta(seconds=7 * n * n) for n in range(20)], "y": range(20)}, "off this cal"),
     "fractions": ({"time": [0.5, 1.5], "y": range(2)}, "expected dates, moments or integers"),
 }  # fmt: skip
 

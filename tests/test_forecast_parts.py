@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def test_simple_methods_are_those_of_a_loop():
     y = np.random.default_rng(0).normal(size=40).cumsum()
     naive, drift = baselines.naive(y, 5), baselines.drift(y, 5)
     seasonal = baselines.seasonal_naive(y, 9, 4)
-    spread = math.sqrt(sum((b - a) ** 2 for a, b in zip(y, y[1:], strict=False)) / 39)
+    spread = math.sqrt(sum((b - a) ** 2 for a, b in pairwise(y)) / 39)
     for h in range(1, 6):
         assert naive.mean[h - 1] == y[-1]
         assert naive.deviation[h - 1] == pytest.approx(spread * math.sqrt(h))

@@ -12,7 +12,7 @@ from .recipe import Lane, Recipe
 GAINS = (1.0, 0.75, 0.5, 0.25, 0.0)
 SPREADS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
 LEVELS = np.arange(0.05, 0.96, 0.1)
-ORIGINS, SAMPLES, FEWEST = 128, 40, 40
+ORIGINS, SAMPLES, FEWEST, BELIEF = 128, 40, 40, 10
 
 
 def calibrate(
@@ -22,7 +22,8 @@ def calibrate(
 
     Training looks one step ahead, from true values. Fed with its own, a network is often too sure of itself, and what
     its layers add to the linear part may hold for one step only. Both factors are those with the smallest error of
-    quantiles. With fewer than 40 values to compare with they stay 1.
+    quantiles; the spread is drawn towards 1 where few forecasts speak for it. With fewer
+    than 40 values to compare with they stay 1.
 
     Args:
         network: a trained network, changed in place.
@@ -58,6 +59,9 @@ def calibrate(
 
     _choose(network.gain[:1], GAINS, error)
     _choose(network.head.spread, SPREADS, error)
+    # Forecasts that overlap err together: the fewer there are side by side, the less a factor is believed.
+    apart = sum((len(lane.z) - start) / ahead for lane, start in zip(lanes, starts, strict=True))
+    network.head.spread.pow_(apart / (apart + BELIEF))
 
 
 def _choose(factor: Tensor, choices: Sequence[float], error: Callable[[], float]) -> None:

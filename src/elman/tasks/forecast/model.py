@@ -1,7 +1,6 @@
 """The forecast job: series go on, with honest intervals."""
 
 import hashlib
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from elman.training import Measure
 from elman.training.settings import at_least, check_seed
 
 from .calibrate import calibrate
+from .checks import check_columns, listed, warn_of_units
 from .compare import Rival, origins_of
 from .example import passengers
 from .heads import HEADS
@@ -25,7 +25,7 @@ from .network import ForecastNetwork
 from .paths import Paths, draw_paths
 from .picture import draw_fan
 from .recipe import Batch, Block, Lane, Recipe, Window, make_batch, make_lane
-from .scaling import KINDS, bent, learn_scale, unbent
+from .scaling import KINDS, learn_scale, unbent
 from .score import NETWORK, Score, Tally
 from .solve import set_scales, solve
 from .windows import learn_recipe, make_windows, read_lags, series_of, tail_of, training_part, validation_start
@@ -126,7 +126,7 @@ class ForecastModel(Job):
             raise ArgumentError(f"expected distribution to be one of {', '.join(HEADS)}, got {self.distribution!r}.")
         if self.scale not in ("auto", *KINDS[:2]):
             raise ArgumentError(f"expected scale to be auto, linear or log, got {self.scale!r}.")
-        _check_columns(self.columns)
+        check_columns(self.columns)
 
     @property
     def columns(self) -> Columns:
@@ -373,7 +373,7 @@ class ForecastModel(Job):
 
     def configuration(self) -> dict[str, Any]:
         """The options that are plain values; lists, which a file gives back as they were."""
-        return {name: _listed(value) for name, value in super().configuration().items()}
+        return {name: listed(value) for name, value in super().configuration().items()}
 
     def _build(self) -> ForecastNetwork:
         recipe = self._recipe()
@@ -426,9 +426,7 @@ class ForecastModel(Job):
             assert self.panel is not None
             return self.panel
         panel = data if isinstance(data, Panel) else read_series(data, recipe.columns, recipe.frequency)
-        for series in panel.series:
-            if series.name in recipe.names:
-                _warn_of_units(recipe, series)
+        warn_of_units(recipe, panel)
         return panel
 
     def _lane(self, series: Series, until: int, ahead: int) -> Lane:
@@ -459,30 +457,3 @@ class ForecastModel(Job):
             values = z.cpu().double().numpy() * scale[:, None, None, 1] + scale[:, None, None, 0]
             values = unbent(recipe.kind, values)
             yield first, np.round(values) if recipe.kind == "counts" else values
-
-
-def _listed(value: Any) -> Any:
-    """Tuples, also nested ones, as lists."""
-    return [_listed(each) for each in value] if isinstance(value, tuple) else value
-
-
-def _check_columns(columns: Columns) -> None:
-    """Raise ArgumentError unless each column has one purpose."""
-    names = [columns.time, *columns.y, *columns.known, *columns.past, *([columns.id] if columns.id else [])]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice or not columns.y:
-        raise ArgumentError(f"expected a column to be one thing, got twice: {', '.join(sorted(twice)) or 'no y'}.")
-
-
-def _warn_of_units(recipe: Recipe, series: Series) -> None:
-    """Warn where values are far from all that was seen of the series in training."""
-    scale = recipe.scales[recipe.numbers[series.name] - 1]
-    with np.errstate(all="ignore"):
-        z = np.abs((bent(recipe.kind, series.y[-recipe.window :]) - scale[0]) / scale[1])
-    if np.nanmedian(z) > 10:
-        named = f"the series {series.name!r}" if series.name else "the series"
-        warnings.warn(
-            f"{named} has values around {np.nanmedian(series.y[-recipe.window :]):.4g}, in training they were around "
-            f"{np.median(unbent(recipe.kind, scale[0])):.4g}: other units?",
-            stacklevel=4,
-        )
