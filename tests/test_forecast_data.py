@@ -115,7 +115,7 @@ REFUSED = {
     "no times": ({"time": ["soon", "later"], "y": range(2)}, "expected times of one form"),
     "months or days": ({"time": ["01/02/2024", "02/02/2024"], "y": range(2)}, "can be read as .* and as"),
     "one moment": ({"time": days(1), "y": [1.0]}, "at least two moments"),
-    "no calendar": ({"time": [START + dt.timedelta(seconds=7 * n * n) for n in range(20)], "y": range(20)}, "off this cal"),
+    "no calendar": ({"time": [START + dt.timedelta(0, 7 * n * n) for n in range(20)], "y": range(20)}, "Bring the series"),
     "fractions": ({"time": [0.5, 1.5], "y": range(2)}, "expected dates, moments or integers"),
 }  # fmt: skip
 

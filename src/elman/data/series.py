@@ -106,6 +106,7 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
     rows = {name: np.array(groups[name]) for name in shown}
     for name, own in rows.items():
         _check_duplicates(frame, columns, name, own, times.numbers[own])
+    given = frequency is not None
     if frequency is None:
         frequency = find_frequency([times.numbers[own] for own in rows.values()], times.like)
     elif (frequency.unit == "steps") != (times.like.unit == "steps"):
@@ -121,6 +122,8 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
         )
         if series is not None:
             found.append(series)
+    if not given:
+        _check_filled(found, frequency)
     empty = len(rows) - len(found)
     if not found:
         raise DataError(f"expected numbers in the column {columns.y[0]!r}, got none.")
@@ -222,6 +225,17 @@ def _regular(
         return laid_out
 
     return Series(name, int(first), laid(columns.y, last), laid(columns.known, end), laid(columns.past, last))
+
+
+def _check_filled(found: list[Series], frequency: Frequency) -> None:
+    """Raise DataError where nearly all steps of a calendar that was found are missing: it is none."""
+    steps = sum(len(each.y) for each in found)
+    seen = sum(int(np.isfinite(each.y).any(1).sum()) for each in found)
+    if seen * 10 < steps and steps > 50:
+        raise DataError(
+            f"expected a calendar: at one value a {frequency.name}, as some moments are apart, {seen} of {steps} steps have "
+            "a value. Bring the series to regular steps first; if what is not there is zero, add rows that say it."
+        )
 
 
 def _told(found: list[Series], columns: Columns, frequency: Frequency) -> list[str]:

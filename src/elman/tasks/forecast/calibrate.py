@@ -22,7 +22,7 @@ def calibrate(
 
     Training looks one step ahead, from true values. Fed with its own, a network is often too sure of itself, and what
     its layers add to the linear part may hold for one step only. Both factors are those with the smallest error of
-    quantiles; the spread is drawn towards 1 where few forecasts speak for it. With fewer
+    quantiles; of gains that are as good the smallest is taken, and the spread is drawn towards 1 where few forecasts speak for it. With fewer
     than 40 values to compare with they stay 1.
 
     Args:
@@ -48,26 +48,32 @@ def calibrate(
     if sum(each.sum() for each in seen) < FEWEST:
         return
 
-    def error() -> float:
-        total = 0.0
+    def errors() -> np.ndarray:
+        found = []
         for first, drawn in draw_paths(network, recipe, lanes, origins, ahead, SAMPLES, seed):
             for place, paths in enumerate(drawn.cpu().numpy()):
                 off = truth[first + place] - np.quantile(paths, LEVELS, 0)
                 tau = LEVELS[:, None, None]
-                total += float((np.maximum(tau * off, (tau - 1) * off) * seen[first + place]).sum())
-        return total
+                found.append((np.maximum(tau * off, (tau - 1) * off) * seen[first + place]).sum())
+        return np.array(found)
 
-    _choose(network.gain[:1], GAINS, error)
-    _choose(network.head.spread, SPREADS, error)
-    # Forecasts that overlap err together: the fewer there are side by side, the less a factor is believed.
+    # Forecasts that overlap err together: so many stand for themselves.
     apart = sum((len(lane.z) - start) / ahead for lane, start in zip(lanes, starts, strict=True))
+    tried = _tried(network.gain[:1], GAINS, errors)
+    best = min(tried, key=lambda gain: tried[gain].sum())
+    # Of gains that are as good, within half a standard error of the difference, the smallest: layers have to prove themselves.
+    sure = 1 / np.sqrt(max(1.0, min(apart, len(origins))))
+    worse = {gain: tried[gain] - tried[best] for gain in tried}
+    network.gain[:1] = min(gain for gain in tried if worse[gain].mean() <= worse[gain].std() * sure / 2)
+    tried = _tried(network.head.spread, SPREADS, errors)
+    network.head.spread.fill_(min(tried, key=lambda spread: tried[spread].sum()))
     network.head.spread.pow_(apart / (apart + BELIEF))
 
 
-def _choose(factor: Tensor, choices: Sequence[float], error: Callable[[], float]) -> None:
-    """Set a factor to the choice with the smallest error; of equals the one nearest to 1."""
-    errors = {}
-    for choice in sorted(choices, key=lambda each: abs(each - 1)):
+def _tried(factor: Tensor, choices: Sequence[float], errors: Callable[[], np.ndarray]) -> dict[float, np.ndarray]:
+    """The errors of all origins at each choice of a factor."""
+    found = {}
+    for choice in choices:
         factor.fill_(choice)
-        errors[choice] = error()
-    factor.fill_(min(errors, key=lambda choice: errors[choice]))
+        found[choice] = errors()
+    return found

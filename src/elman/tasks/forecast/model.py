@@ -27,7 +27,7 @@ from .picture import draw_fan
 from .recipe import Batch, Block, Lane, Recipe, Window, make_batch, make_lane
 from .scaling import KINDS, learn_scale, unbent
 from .score import NETWORK, Score, Tally
-from .solve import set_scales, solve
+from .solve import set_scales, solve, solve_again
 from .windows import learn_recipe, make_windows, read_lags, series_of, tail_of, training_part, validation_start
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class ForecastModel(Job):
             network = self._build()
             with torch.no_grad():
                 set_scales(network, recipe, lanes, training)
-                solve(network, recipe, lanes, training, checking)
+                network.strength.fill_(solve(network, recipe, lanes, training, checking))
         digest = hashlib.sha256(b"".join(each.y.tobytes() for each in self.panel.series)).hexdigest()[:16]
         about = {
             "series": len(kept),
@@ -179,9 +179,14 @@ class ForecastModel(Job):
         recipe = self._recipe()
         assert self.panel is not None
         part, _ = training_part(self.panel, self.held_out)
-        lanes = [self._lane(each, len(each.y), 0) for each in part.series]
-        starts = [validation_start(len(each.y), self.validation) for each in part.series]
-        calibrate(self.network, recipe, lanes, starts, self.horizon, self.seed)
+        ends = [len(each.y) for each in part.series]
+        lanes = [self._lane(each, end, 0) for each, end in zip(part.series, ends, strict=True)]
+        starts = [validation_start(end, self.validation) for end in ends]
+        with torch.no_grad():
+            calibrate(self.network, recipe, lanes, starts, self.horizon, self.seed)
+            training, checking = make_windows(lanes, ends, recipe.window, self.validation)
+            if checking:
+                solve_again(self.network, recipe, lanes, training + checking, self.network.strength.item())
         if out is not None:
             self.save(out)
         return self

@@ -104,6 +104,8 @@ class ForecastNetwork(nn.Module):
         self.head: Head = HEADS[distribution](torch.zeros(size))
         self.gain: Tensor
         self.register_buffer("gain", torch.ones(self.head.size))
+        self.strength: Tensor
+        self.register_buffer("strength", torch.ones(()))
         self.readout = nn.Linear(hidden_size, size * self.head.size)
         nn.init.zeros_(self.readout.weight)
         nn.init.zeros_(self.readout.bias)

@@ -37,20 +37,36 @@ def solve(
         if len(g):
             errors = {each: ((g @ _ridge(f, y, each) - u) ** 2).mean().item() for each in STRENGTHS}
             best = min(errors, key=lambda each: errors[each])
-    W = _ridge(f, y, best)
-    lags, size = len(recipe.lags), network.size
-    for _ in range(60):
-        A = _absolute(W, lags, size)
-        if _radius(A, recipe.lags) <= 1.0005:
-            break
-        W[: lags * size] *= 0.9
-    A = _absolute(W, lags, size)
-    network.linear.A.copy_(A)
-    network.linear.B.copy_(W[lags * size : -1])
-    network.linear.c.copy_(W[-1])
+    W = _set_linear(network, recipe, f, y, best)
     deviation = (y - f @ W).square().mean(0).sqrt().clamp_min(1e-4)
     network.head.base.copy_(network.head.first_base(deviation))
     return best
+
+
+def solve_again(
+    network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], windows: Sequence[Window], strength: float
+) -> None:
+    """Solve the linear part once more on other windows, those of training and validation, with the λ that was found.
+
+    Only where there are ten steps for each weight: what the layers have learned to add is added to nearly the same then.
+    """
+    f, y = _equations(network, recipe, lanes, windows)
+    if len(f) >= 10 * f.size(1):
+        _set_linear(network, recipe, f, y, strength)
+
+
+def _set_linear(network: ForecastNetwork, recipe: Recipe, f: Tensor, y: Tensor, strength: float) -> Tensor:
+    """Write a solution that does not grow without bound into the network; returns it [F, D]."""
+    W = _ridge(f, y, strength)
+    lags, size = len(recipe.lags), network.size
+    for _ in range(60):
+        if _radius(_absolute(W, lags, size), recipe.lags) <= 1.0005:
+            break
+        W[: lags * size] *= 0.9
+    network.linear.A.copy_(_absolute(W, lags, size))
+    network.linear.B.copy_(W[lags * size : -1])
+    network.linear.c.copy_(W[-1])
+    return W
 
 
 def set_scales(network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], training: Sequence[Window]) -> None:
