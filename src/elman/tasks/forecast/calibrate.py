@@ -22,8 +22,8 @@ def calibrate(
 
     Training looks one step ahead, from true values. Fed with its own, a network is often too sure of itself, and what
     its layers add to the linear part may hold for one step only. Both factors are those with the smallest error of
-    quantiles; of gains that are as good the smallest is taken, and the spread is drawn towards 1 where few forecasts speak for it. With fewer
-    than 40 values to compare with they stay 1.
+    quantiles; the spread is drawn towards 1 where few forecasts speak for it. With fewer than 40 values to compare with
+    they stay 1.
 
     Args:
         network: a trained network, changed in place.
@@ -61,10 +61,7 @@ def calibrate(
     apart = sum((len(lane.z) - start) / ahead for lane, start in zip(lanes, starts, strict=True))
     tried = _tried(network.gain[:1], GAINS, errors)
     best = min(tried, key=lambda gain: tried[gain].sum())
-    # Of gains that are as good, within half a standard error of the difference, the smallest: layers have to prove themselves.
-    sure = 1 / np.sqrt(max(1.0, min(apart, len(origins))))
-    worse = {gain: tried[gain] - tried[best] for gain in tried}
-    network.gain[:1] = min(gain for gain in tried if worse[gain].mean() <= worse[gain].std() * sure / 2)
+    network.gain[:1] = best
     tried = _tried(network.head.spread, SPREADS, errors)
     network.head.spread.fill_(min(tried, key=lambda spread: tried[spread].sum()))
     network.head.spread.pow_(apart / (apart + BELIEF))

@@ -74,13 +74,17 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
     """The rhythms of the series in steps, at most two, ascending: of the calendar or, without one, of any length.
 
     A rhythm counts where the differences of a series go along with those one season before: where their correlation,
-    in the mean over the series, is above 0.1 and above what chance gives in so many steps.
+    in the mean over the series, is above 0.1 and above what chance gives in so many steps. A week of days that are all
+    alike is no rhythm of its own: its correlation must be above those of six and of eight days.
     """
     lengths = [round(length) for length in panel.frequency.cycles().values()]
     if panel.frequency.unit == "steps":
         lengths = _peaks(panel)
-    found = [season for season in dict.fromkeys(lengths) if season <= 400 and _rhythmic(panel, season)]
-    return tuple(sorted(found)[:2])
+    found: list[int] = []
+    for season in sorted(set(lengths)):
+        if season <= 400 and _rhythmic(panel, season) and not any(_echo(panel, season, shorter) for shorter in found):
+            found.append(season)
+    return tuple(found[:2])
 
 
 def correlation(values: np.ndarray, lag: int) -> float:
@@ -95,9 +99,21 @@ def correlation(values: np.ndarray, lag: int) -> float:
     return float((a * b).sum() / size) if size > 0 else np.nan
 
 
+def _correlations(panel: Panel, lag: int) -> list[float]:
+    found = [correlation(values, lag) for each in _longest(panel.series) for values in each.y.T]
+    return [each for each in found if np.isfinite(each)]
+
+
+def _echo(panel: Panel, season: int, shorter: int) -> bool:
+    """Whether a season is only a multiple of a shorter one."""
+    if season % shorter:
+        return False
+    beside = [_correlations(panel, lag) for lag in (season - shorter, season + shorter)]
+    return float(np.mean(_correlations(panel, season))) < max(np.mean(each) for each in beside if each) + 0.02
+
+
 def _rhythmic(panel: Panel, season: int) -> bool:
-    found = [correlation(values, season) for each in _longest(panel.series) for values in each.y.T]
-    found = [each for each in found if np.isfinite(each)]
+    found = _correlations(panel, season)
     if not found:
         return False
     steps = float(np.mean([len(each.y) for each in panel.series]))

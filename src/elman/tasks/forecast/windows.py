@@ -34,7 +34,7 @@ def learn_recipe(
     mean, deviation = _mean(together), _mean((together - _mean(together)) ** 2) ** 0.5
     longest = max(len(each.y) for each in training.series)
     lengths = training.frequency.cycles()
-    cycles = tuple(name for name, length in lengths.items() if longest >= 2 * length)
+    cycles = tuple(name for name, length in lengths.items() if longest >= 2 * length and round(length) in seasons)
     return Recipe(
         columns=training.columns,
         frequency=training.frequency,
