@@ -44,7 +44,7 @@ def run(settings):
         validation=0.25,
         lags=336,
         window=168,
-        epochs=1 if settings.quick else 12,
+        epochs=1 if settings.quick else 10,
         seed=settings.seed,
     )
     model.fit(frame, device="cpu")
