@@ -37,7 +37,13 @@ def test_fit_predict_score(elman_forecast, tmp_path):
     assert (code, wrong) == (0, "")
     for words in ("one value a month", "12 steps ahead, 1 forecasts, 12 values", "90% coverage", "seasonal naive"):
         assert words in said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["air.csv", "air.elman", "air.fan.png", "air.png", data.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "air.csv",
+        "air.elman",
+        "air.fan.png",
+        "air.png",
+        data.name,
+    ]
 
     code, said, _ = elman_forecast("predict", out, "--horizon", 3)
     assert code == 0

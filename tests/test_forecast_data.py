@@ -12,7 +12,7 @@ from elman.tasks.forecast import scaling
 from elman.tasks.forecast.example import passengers
 
 ONE = Columns("time", ("y",))
-DAY = dt.timedelta(days=1)
+DAY, SECOND = dt.timedelta(days=1), dt.timedelta(seconds=1)
 START = dt.datetime(2024, 2, 28, 22, 30)
 
 
@@ -115,7 +115,7 @@ REFUSED = {
     "no times": ({"time": ["soon", "later"], "y": range(2)}, "expected times of one form"),
     "months or days": ({"time": ["01/02/2024", "02/02/2024"], "y": range(2)}, "can be read as .* and as"),
     "one moment": ({"time": days(1), "y": [1.0]}, "at least two moments"),
-    "no calendar": ({"time": [START + dt.timedelta(0, 7 * n * n) for n in range(20)], "y": range(20)}, "Bring the series"),
+    "no calendar": ({"time": [START + 7 * n * n * SECOND for n in range(20)], "y": range(20)}, "Bring the series"),
     "fractions": ({"time": [0.5, 1.5], "y": range(2)}, "expected dates, moments or integers"),
 }  # fmt: skip
 

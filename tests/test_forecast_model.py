@@ -25,7 +25,7 @@ def daily(count=80, series=1, seed=0, shape=lambda at, t: 10 + np.sin(2 * np.pi 
                 "shop": [f"s{at}"] * count,
                 "day": [START + dt.timedelta(days=int(number)) for number in t],
                 "sold": shape(at, t) + 0.2 * draw.normal(size=count),
-                "price": (t % 5 == at % 5) * 1.0,
+                "price": (draw.random(count) < 0.2) * 1.0,
                 "rain": draw.normal(size=count),
             }
         )
@@ -78,6 +78,7 @@ def test_a_file_holds_all_that_a_forecast_needs(fitted, tmp_path):
         loaded.score()
 
 
+@pytest.mark.slow
 def test_missing_values_before_what_a_file_keeps(tmp_path):
     frame = daily(200).with_columns(
         pl.when(pl.int_range(200).is_between(150, 180)).then(None).otherwise(pl.col("sold")).alias("sold")
@@ -138,6 +139,7 @@ def test_prediction_data_with_other_columns(fitted):
         model.predict(frame.with_columns(day=pl.int_range(pl.len()).over("shop")))
 
 
+@pytest.mark.slow
 def test_forecasts_follow_the_units_of_the_data():
     frame = daily(60)
     one = shops().fit(frame).predict()
@@ -145,6 +147,7 @@ def test_forecasts_follow_the_units_of_the_data():
     np.testing.assert_allclose(other["mean"].to_numpy(), 1000 * one["mean"].to_numpy() - 7, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_intervals_of_a_random_walk_widen_with_the_root_of_the_time():
     walk = np.random.default_rng(0).normal(size=1200).cumsum()
     options = {**SMALL, "lags": 3, "season": (), "epochs": 1}
@@ -193,6 +196,7 @@ def test_scores_follow_the_origins(fitted):
         model.score(frame, 100)
 
 
+@pytest.mark.slow
 def test_folds_learn_from_nothing_that_they_are_scored_on(monkeypatch):
     frame, seen = daily(60), []
     fit = ForecastModel.fit
@@ -208,6 +212,7 @@ def test_folds_learn_from_nothing_that_they_are_scored_on(monkeypatch):
     assert [each.values for each in scores] == [5, 5, 5]
 
 
+@pytest.mark.slow
 def test_a_training_is_resumed_to_the_same_numbers(tmp_path):
     from elman.training.learner import Learner
 
@@ -297,3 +302,18 @@ def test_intervals_hold_what_they_say():
     model.fit({"time": t, "y": y})
     for horizon in (1, 6, 24):
         assert model.score(None, horizon, origins=120, stride=8).network.coverage == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_mixed_resolutions_help_with_a_slow_and_a_fast_rhythm(seed):
+    draw, t = np.random.default_rng(seed), np.arange(3000)
+    y = 2 * np.sin(2 * np.pi * t / 120) + np.sin(2 * np.pi * t / 7) + draw.normal(size=3000)
+    options = {"horizon": 30, "held_out": 600, "season": (7,), "window": 24, "seed": seed}
+    errors = []
+    for blocks in ((), ((12, 10),)):
+        model = ForecastModel(epochs=20, patience=20, validation=0.2, blocks=blocks, **options)
+        found = model.fit({"time": t, "y": y}).score(stride=10, origins=58, samples=50)
+        errors.append(found.network.mae)
+        assert found.warning is None
+    assert errors[1] < 0.96 * errors[0]

@@ -233,8 +233,8 @@ def _check_filled(found: list[Series], frequency: Frequency) -> None:
     seen = sum(int(np.isfinite(each.y).any(1).sum()) for each in found)
     if seen * 10 < steps and steps > 50:
         raise DataError(
-            f"expected a calendar: at one value a {frequency.name}, as some moments are apart, {seen} of {steps} steps have "
-            "a value. Bring the series to regular steps first; if what is not there is zero, add rows that say it."
+            f"expected a calendar: at one value a {frequency.name}, as some moments are apart, {seen} of {steps} steps "
+            "have a value. Bring the series to regular steps first; if what is not there is zero, add rows that say it."
         )
 
 

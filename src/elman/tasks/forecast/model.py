@@ -374,7 +374,8 @@ class ForecastModel(Job):
     def summary(self) -> str:
         """The network in a few words."""
         lags = "" if self.recipe is None else f", {len(self.recipe.lags)} lags"
-        return f"{self.layers} × {self.cell.upper()} {self.hidden_size}{lags}, {self.distribution}, {self.weights:,} weights"
+        size = f"{self.layers} × {self.cell.upper()} {self.hidden_size}{lags}"
+        return f"{size}, {self.distribution}, {self.weights:,} weights"
 
     def configuration(self) -> dict[str, Any]:
         """The options that are plain values; lists, which a file gives back as they were."""

@@ -118,7 +118,7 @@ class ForecastNetwork(nn.Module):
 
     def lagged(self, z: Tensor, steps: int) -> Tensor:
         """The earlier values [steps, B, L, D] of the last `steps` steps of z [M + steps, B, D]."""
-        at = torch.arange(len(z) - steps, len(z), device=z.device).unsqueeze(1) - self.lags
+        at = torch.arange(len(z) - steps, len(z), device=z.device).unsqueeze(1) - self.lags.to(z.device)
         return z[at].transpose(1, 2)
 
     def forward(

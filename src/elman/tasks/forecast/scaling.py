@@ -109,7 +109,7 @@ def _echo(panel: Panel, season: int, shorter: int) -> bool:
     if season % shorter:
         return False
     beside = [_correlations(panel, lag) for lag in (season - shorter, season + shorter)]
-    return float(np.mean(_correlations(panel, season))) < max(np.mean(each) for each in beside if each) + 0.02
+    return float(np.mean(_correlations(panel, season))) < max(float(np.mean(each)) for each in beside if each) + 0.02
 
 
 def _rhythmic(panel: Panel, season: int) -> bool:

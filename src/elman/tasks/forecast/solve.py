@@ -48,7 +48,7 @@ def solve_again(
 ) -> None:
     """Solve the linear part once more on other windows, those of training and validation, with the λ that was found.
 
-    Only where there are ten steps for each weight: what the layers have learned to add is added to nearly the same then.
+    Only where there are ten steps for each weight: what the layers add is then added to nearly the same.
     """
     f, y = _equations(network, recipe, lanes, windows)
     if len(f) >= 10 * f.size(1):
