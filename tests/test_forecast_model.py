@@ -282,6 +282,18 @@ def test_arguments_are_checked(fitted):
 
 
 @pytest.mark.slow
+def test_a_model_goes_on_learning():
+    frame = daily(90)
+    model = shops().fit(frame[:80])
+    recipe, first = model.recipe, model.predict(frame)
+    model.network.gain.zero_()  # whatever was found the last time is found anew
+    again = model.fit(frame).predict(frame)
+    assert model.recipe is recipe
+    assert not again.equals(first)
+    assert (again["mean"] - first["mean"]).abs().max() < 1
+
+
+@pytest.mark.slow
 def test_passengers_are_forecast_well():
     """Asked: MASE at most 1.1 and 85 % coverage; seasonal naive has 2.49."""
     for seed in range(3):

@@ -189,13 +189,15 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Go on with series; see PREDICT."""
+    from elman.data import read_table
     from elman.tasks import ForecastModel
     from elman.training.files import write_atomically
 
     loaded = ForecastModel.load(model, device)
-    frame = loaded.predict(data, horizon, quantiles=quantile, samples=samples, seed=seed)
+    table = None if data is None else read_table(data)  # once: it may be standard input
+    frame = loaded.predict(table, horizon, quantiles=quantile, samples=samples, seed=seed)
     if plot is not None:
-        loaded.draw(plot, data, horizon, seed=seed)
+        loaded.draw(plot, table, horizon, samples=samples, seed=seed)
     text = (frame.write_json() + "\n") if as_json else frame.write_csv()
     if out is None:
         typer.echo(text, nl=False)

@@ -159,7 +159,11 @@ class ForecastModel(Job):
             with torch.no_grad():
                 set_scales(network, recipe, lanes, training)
                 network.strength.fill_(solve(network, recipe, lanes, training, checking))
-        digest = hashlib.sha256(b"".join(each.y.tobytes() for each in self.panel.series)).hexdigest()[:16]
+        self.network.gain.fill_(1)  # both are for forecasts, and found after each training
+        self.network.head.spread.fill_(1)
+        digest = hashlib.sha256(
+            b"".join(part.tobytes() for each in self.panel.series for part in (each.y, each.known, each.past))
+        ).hexdigest()[:16]
         about = {
             "series": len(kept),
             "steps": sum(ends),
