@@ -44,6 +44,8 @@ def run(settings):
         validation=0.25,
         lags=336,
         window=168,
+        hidden_size=16,
+        dropout=0.3,
         epochs=1 if settings.quick else 10,
         seed=settings.seed,
     )
