@@ -41,6 +41,7 @@ def test_version():
         ["--help"],
         ["-h"],
         ["text", "--help"],
+        ["forecast", "--help"],
         ["doctor", "--help"],
         ["show", "--help"],
         ["tune", "-h"],
@@ -59,7 +60,18 @@ def test_help(words):
 def test_help_names_every_command():
     lines = run_here("--help").stdout.splitlines()
     commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
-    assert sorted(commands) == ["cells", "classify", "doctor", "info", "show", "tag", "text", "translate", "tune"]
+    assert sorted(commands) == [
+        "cells",
+        "classify",
+        "doctor",
+        "forecast",
+        "info",
+        "show",
+        "tag",
+        "text",
+        "translate",
+        "tune",
+    ]
 
 
 def test_an_unknown_command_is_refused():

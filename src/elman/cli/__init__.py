@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import cells, classify, doctor, info, show, tag, text, translate, tune
+from . import cells, classify, doctor, forecast, info, show, tag, text, translate, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -39,6 +39,12 @@ Learn to write one sequence from another:
 \b
     elman translate fit words.csv --input word --output sound --out sounds.elman
     elman translate predict sounds.elman --text through
+
+Forecast series, with intervals; measure forecasts beside simple ones:
+
+\b
+    elman forecast fit sales.csv --time date --y sales --id store --horizon 24
+    elman forecast predict model.elman --plot fan.png
 
 Say what a model file is:
 
@@ -94,6 +100,7 @@ def _options(
 
 app.command("cells")(cells.cells)
 app.command("doctor")(doctor.doctor)
+app.add_typer(forecast.app, name="forecast")
 app.add_typer(text.app, name="text")
 app.add_typer(classify.app, name="classify")
 app.add_typer(tag.app, name="tag")

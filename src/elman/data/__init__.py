@@ -1,7 +1,9 @@
 """Data: text and tables, vocabularies, batches: streams that run on, and rows of unequal length; synthetic problems."""
 
 from . import problems
+from .frequency import Frequency, find_frequency, read_times
 from .padded import Padded, padded
+from .series import Columns, Panel, Series, read_series
 from .streams import Streams, fitting_rows
 from .table import column, read_table, texts
 from .text import Reading, builtin_text, read_text
@@ -9,17 +11,24 @@ from .vocabulary import UNKNOWN, Vocabulary, build_vocabulary
 
 __all__ = [
     "UNKNOWN",
+    "Columns",
+    "Frequency",
     "Padded",
+    "Panel",
     "Reading",
+    "Series",
     "Streams",
     "Vocabulary",
     "build_vocabulary",
     "builtin_text",
     "column",
+    "find_frequency",
     "fitting_rows",
     "padded",
     "problems",
+    "read_series",
     "read_table",
     "read_text",
+    "read_times",
     "texts",
 ]

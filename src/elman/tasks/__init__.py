@@ -4,12 +4,15 @@ from pathlib import Path
 
 from .archive import load_archive
 from .classify import ClassifyModel
+from .forecast import ForecastModel
 from .job import Job, Prepared
 from .tag import TagModel
 from .text import Score, TextModel
 from .translate import TranslateModel
 
-JOBS: dict[str, type[Job]] = {kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel, TranslateModel)}
+JOBS: dict[str, type[Job]] = {
+    kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel, TranslateModel, ForecastModel)
+}
 """The classes of all jobs by name."""
 
 
@@ -27,4 +30,15 @@ def load(path: Path | str, device: str = "auto") -> Job:
     return JOBS[content["job"]].load(path, device)
 
 
-__all__ = ["JOBS", "ClassifyModel", "Job", "Prepared", "Score", "TagModel", "TextModel", "TranslateModel", "load"]
+__all__ = [
+    "JOBS",
+    "ClassifyModel",
+    "ForecastModel",
+    "Job",
+    "Prepared",
+    "Score",
+    "TagModel",
+    "TextModel",
+    "TranslateModel",
+    "load",
+]

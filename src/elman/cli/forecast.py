@@ -1,0 +1,295 @@
+"""`elman forecast`: learn series, go on with them, measure how well."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from elman.tasks import ForecastModel
+    from elman.tasks.forecast import Score
+
+FIT = """
+Learn one or thousands of series, to forecast them.
+
+DATA is a long table (.csv, .tsv, .jsonl, .json, .parquet, or - for standard input) with a row for each series and
+time. Without it, the passengers of airlines a month, 1949 to 1960, are learned, in a few seconds.
+
+\b
+    elman forecast fit                                       the built-in series
+    elman forecast fit sales.csv --time date --y sales --id store --horizon 24
+    elman forecast fit sales.csv --time date --y sales --id store --known price --known holiday
+    elman forecast fit visits.csv --time day --y visits --distribution negative_binomial
+    elman forecast fit tracks.csv --time second --y east --y north --id car        coordinates, drawn together
+
+\b
+What is found by itself: the calendar (gaps are told), missing values, whether to take logarithms, the rhythms of
+day, week and year. One model learns all series; each is brought to its own scale.
+
+\b
+The last HORIZON steps of each series are held out, and forecast at the end, beside what is simple:
+    naive              the last value again
+    seasonal naive     the value one season before
+    drift              the line through the first value and the last
+    linear             a linear regression on the values before, one for each step ahead
+A plain warning says it where the model does not beat the naive forecasts. --held-out 0 learns from all.
+
+\b
+What is written, beside each other:
+    model.elman          the model, one file that runs on any device
+    model.csv            the figures of the training
+    model.png            the learning curve
+    model.fan.png        the forecast of what was held out, as a fan chart
+    model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs.
+
+\b
+For long histories, windows that mix resolutions: twelve means over 30 days, eight over 7, then days:
+    elman forecast fit power.csv --time day --y load --blocks 12x30,8x7
+"""
+
+PREDICT = """
+Go on with series after their last values, over any horizon.
+
+\b
+    elman forecast predict model.elman                             the series that were learned
+    elman forecast predict model.elman sales.csv --horizon 48      newer rows, or other series
+    elman forecast predict model.elman sales.csv --quantile 0.1 --quantile 0.9 --out forecast.csv --plot fan.png
+    elman forecast predict model.elman --json
+
+What comes is a table with the times, `mean`, and `q0.05` ... for each quantile. Futures are drawn step by step, each
+step fed with the one before, so that intervals widen as they should. Where covariates are known ahead, DATA has rows
+for the future with an empty y.
+"""
+
+SCORE = """
+Forecast the last steps of series from the steps before them, and measure how well, beside what is simple.
+
+\b
+    elman forecast score model.elman sales.csv                     one forecast of each series
+    elman forecast score model.elman sales.csv --origins 10        ten, a horizon apart
+    elman forecast score model.elman sales.csv --origins 200 --stride 1 --json
+
+\b
+    mse, mae       of the mean and of the median, in units of y (squared for mse)
+    mase           the mae in units of the seasonal naive error of the past: below 1 is better than that
+    coverage       share of the values inside the interval; it should be LEVEL
+    interval       interval score: its width, and a fine for each value outside; the smaller the better
+"""
+
+app = typer.Typer(
+    help="Forecast series: learn them, go on with them, measure how well.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[Path, typer.Option(help="The model file to write.", metavar="MODEL")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Model = Annotated[Path, typer.Argument(help="A model file, written by `elman forecast fit`.", metavar="MODEL")]
+Data = Annotated[Path | None, typer.Argument(help="A long table.", show_default=False, metavar="DATA")]
+Horizon = Annotated[int | None, typer.Option(help="Steps ahead.", show_default="that of fit")]
+Samples = Annotated[int, typer.Option(help="Futures that are drawn.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command(help=FIT)
+def fit(
+    data: Data = None,
+    out: Out = Path("model.elman"),
+    time: Annotated[str, typer.Option(help="The column of times.")] = "time",
+    y: Annotated[list[str], typer.Option(help="The column to forecast; again for each coordinate.")] = ["y"],  # noqa: B006
+    id: Annotated[str | None, typer.Option(help="The column that names the series.", show_default="one series")] = None,
+    known: Annotated[list[str] | None, typer.Option(help="A column known ahead.", show_default="none")] = None,
+    past: Annotated[list[str] | None, typer.Option(help="A column known up to now.", show_default="none")] = None,
+    horizon: Annotated[int, typer.Option(help="Steps ahead; others can be asked for later.")] = 24,
+    held_out: Annotated[int | None, typer.Option(help="Last steps not learned from.", show_default="horizon")] = None,
+    distribution: Annotated[
+        str, typer.Option(help="student_t, gaussian, negative_binomial (counts) or quantiles.")
+    ] = "student_t",
+    scale: Annotated[str, typer.Option(help="auto, linear or log.")] = "auto",
+    season: Annotated[list[int] | None, typer.Option(help="A rhythm in steps.", show_default="found")] = None,
+    lags: Annotated[int | None, typer.Option(help="Values before that are read.", show_default="a season")] = None,
+    window: Annotated[int | None, typer.Option(help="Steps unfolded.", show_default="two seasons")] = None,
+    blocks: Annotated[str, typer.Option(help="Means read before the window: 12x30,8x7.", show_default="none")] = "",
+    cell: Annotated[str, typer.Option(help="gru, lstm or elman.")] = "gru",
+    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
+    hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 32,
+    dropout: Annotated[float, typer.Option(help="Share of entries dropped.")] = 0.1,
+    batch_size: Annotated[int, typer.Option(help="Windows side by side.")] = 32,
+    epochs: Annotated[int, typer.Option(help="Most passes over the series.")] = 30,
+    learning_rate: Annotated[float, typer.Option(help="The largest one; it rises first and then falls.")] = 2e-3,
+    clip: Annotated[float, typer.Option(help="Largest norm of the gradient.")] = 1.0,
+    patience: Annotated[int, typer.Option(help="Epochs without a better validation before it stops.")] = 5,
+    validation: Annotated[float, typer.Option(help="Share of each series kept for validation.")] = 0.1,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Annotated[int | None, typer.Option(help="Threads of the CPU.", show_default="all")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is left of one.")] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Learn series; see FIT."""
+    from elman.tasks import ForecastModel
+
+    model = ForecastModel(
+        time=time,
+        y=y[0] if len(y) == 1 else tuple(y),
+        id=id,
+        known=tuple(known or ()),
+        past=tuple(past or ()),
+        horizon=horizon,
+        held_out=horizon if held_out is None else held_out,
+        distribution=distribution,
+        scale=scale,
+        season=None if season is None else tuple(season),
+        lags=lags,
+        window=window,
+        blocks=_blocks(blocks),
+        cell=cell,
+        layers=layers,
+        hidden_size=hidden_size,
+        dropout=dropout,
+        batch_size=batch_size,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        clip=clip,
+        patience=patience,
+        validation=validation,
+        seed=seed,
+    )
+    console = Console(quiet=quiet or as_json, highlight=False)
+    looks_on = None if quiet or as_json else _show(console, out, data)
+    try:
+        model.fit(data, out=out, resume=resume, fresh=fresh, device=device, threads=threads, callbacks=looks_on)
+    except KeyboardInterrupt:
+        if out.with_name(out.name + ".resume").is_file():
+            console.print("stopped before the end; the same command with --resume goes on from here")
+        raise typer.Exit(130) from None
+    _show_end(console, model, out, as_json)
+
+
+@app.command(help=PREDICT)
+def predict(
+    model: Model,
+    data: Data = None,
+    horizon: Horizon = None,
+    quantile: Annotated[list[float], typer.Option(help="A level between 0 and 1.")] = [0.05, 0.5, 0.95],  # noqa: B006
+    samples: Samples = 200,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="A .csv file.", show_default="standard output")] = None,
+    plot: Annotated[Path | None, typer.Option(help="A fan chart, .png.", show_default="none")] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Go on with series; see PREDICT."""
+    from elman.data import read_table
+    from elman.tasks import ForecastModel
+    from elman.training.files import write_atomically
+
+    loaded = ForecastModel.load(model, device)
+    table = None if data is None else read_table(data)  # once: it may be standard input
+    frame = loaded.predict(table, horizon, quantiles=quantile, samples=samples, seed=seed)
+    if plot is not None:
+        loaded.draw(plot, table, horizon, samples=samples, seed=seed)
+    text = (frame.write_json() + "\n") if as_json else frame.write_csv()
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_atomically(out, text.encode())
+
+
+@app.command(help=SCORE)
+def score(
+    model: Model,
+    data: Annotated[Path, typer.Argument(help="A long table.", show_default=False, metavar="DATA")],
+    horizon: Horizon = None,
+    origins: Annotated[
+        int | None, typer.Option(help="Forecasts of each series.", show_default="what fit held out")
+    ] = None,
+    stride: Annotated[int | None, typer.Option(help="Steps between them.", show_default="horizon")] = None,
+    level: Annotated[float, typer.Option(help="Of the interval.")] = 0.9,
+    samples: Samples = 200,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure forecasts; see SCORE."""
+    from elman.tasks import ForecastModel
+
+    found = ForecastModel.load(model, device).score(
+        data, horizon, origins=origins, stride=stride, level=level, samples=samples, seed=seed
+    )
+    _show_score(Console(highlight=False, soft_wrap=True), found, as_json)
+
+
+def _blocks(text: str) -> tuple[tuple[int, int], ...]:
+    """Blocks like 12x30,8x7 as numbers."""
+    from elman.errors import ArgumentError
+
+    try:
+        pairs = [tuple(int(number) for number in part.split("x")) for part in text.split(",") if part]
+        return tuple((count, steps) for count, steps in pairs)
+    except ValueError:
+        raise ArgumentError(f"expected --blocks like 12x30,8x7 (twelve means over 30 steps), got {text!r}.") from None
+
+
+def _show(console: Console, out: Path, data: Path | None) -> Callable[["ForecastModel"], list[Any]]:
+    """What `fit` shows: makes the callbacks that look on, once there is a network to say something about."""
+
+    def callbacks(model: "ForecastModel") -> list[Any]:
+        from elman.training.display import TrainingDisplay
+
+        assert model.panel is not None
+        facts = Table.grid(padding=(0, 2))
+        facts.add_column(style="bright_black")
+        facts.add_row("data", "passengers of airlines, 1949 to 1960" if data is None else escape(str(data)))
+        for name, value in model.about.items():
+            facts.add_row(name, f"{value:,}" if isinstance(value, int) else value)
+        for found in model.panel.report:
+            facts.add_row("found", escape(found))
+        facts.add_row("network", model.summary)
+        facts.add_row("output", escape(str(out)))
+        console.print(facts)
+        console.print()
+        return [TrainingDisplay(console)]
+
+    return callbacks
+
+
+def _show_end(console: Console, model: "ForecastModel", out: Path, as_json: bool) -> None:
+    """How well the model forecasts what was held out, and the files that were written."""
+    from elman.training.files import beside
+
+    fan = beside(out, ".fan.png")
+    if model.held_out:
+        found = model.score()
+        model.draw(fan, back=model.held_out)
+        console.print()
+        if as_json or not console.quiet:
+            _show_score(Console(highlight=False, soft_wrap=True), found, as_json)
+    files = (path for path in (out, beside(out, ".png"), beside(out, ".csv"), fan) if path.is_file())
+    console.print("\n" + ", ".join(escape(str(path)) for path in files))
+
+
+def _show_score(console: Console, found: "Score", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+        return
+    console.print(f"{found.horizon} steps ahead, {found.origins:,} forecasts, {found.values:,} values")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
+    table.add_column("")
+    for name in ("mse", "mae", "mase", f"{found.level:.0%} coverage", "interval"):
+        table.add_column(name, justify="right")
+    for name, figures in found.figures.items():
+        shown = [f"{value:.4g}" for value in (figures.mse, figures.mae, figures.mase)]
+        table.add_row(name, *shown, f"{figures.coverage:.1%}", f"{figures.interval:.4g}")
+    console.print(table)
+    if found.warning:
+        console.print(f"Warning: {found.warning}", style="yellow")

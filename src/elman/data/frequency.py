@@ -1,0 +1,257 @@
+"""The calendar of a series: which moments follow each other, found from those that are there."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from elman.errors import DataError
+
+if TYPE_CHECKING:
+    from polars import Series
+
+SECOND = 1_000_000  # microseconds: times are int64 numbers of them since 1970
+DAY = 86_400 * SECOND
+NAMES = {SECOND: "second", 60 * SECOND: "minute", 3600 * SECOND: "hour", DAY: "day", 7 * DAY: "week"}
+MONTHS = {1: "month", 3: "quarter", 12: "year"}
+FORMATS = (
+    "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%Y/%m/%d",
+    "%Y%m%d", "%d.%m.%Y", "%b %d %Y", "%B %d, %Y", "%d %b %Y", "%m/%d/%Y", "%d/%m/%Y",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """How far apart the steps of a series are.
+
+    Attributes:
+        unit: "months", "time" (microseconds), "weekdays" (Monday to Friday), or "steps" of plain numbers.
+        every: how many of the unit a step is.
+        phase: the unit at which step 0 stands.
+        day: of the month, for months; 31 for the last one.
+        clock: microseconds after midnight, for months and weekdays.
+        dates: whether times are dates, without a time of day.
+        zone: the time zone of the column, or None.
+        wall: whether steps follow the clock on the wall (days, which may have 23 hours), not time itself.
+    """
+
+    unit: str
+    every: int
+    phase: int = 0
+    day: int = 1
+    clock: int = 0
+    dates: bool = False
+    zone: str | None = None
+    wall: bool = True
+
+    @property
+    def name(self) -> str:
+        """In words: "month", "2 hours"."""
+        if self.unit == "weekdays":
+            return "weekday"
+        if self.unit == "steps":
+            return "step" if self.every == 1 else f"{self.every}"
+        names = MONTHS if self.unit == "months" else NAMES
+        size = max(size for size in names if self.every % size == 0) if self.every % min(names) == 0 else self.every
+        count = self.every // size
+        return names.get(size, "microseconds") if count == 1 else f"{count} {names.get(size, 'microsecond')}s"
+
+    def index(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The number of each step, int64, and whether it is one of the calendar, bool."""
+        if self.unit == "months":
+            units = times.view("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+        elif self.unit == "weekdays":
+            days = times.view("datetime64[us]").astype("datetime64[D]")
+            return np.busday_count("1970-01-01", days).astype(np.int64), np.is_busday(days)
+        else:
+            units = times
+        return (units - self.phase) // self.every, (units - self.phase) % self.every == 0
+
+    def times(self, steps: np.ndarray) -> np.ndarray:
+        """The times of steps, as `index` takes them."""
+        units = steps * self.every + self.phase
+        if self.unit == "months":
+            months = units.astype("datetime64[M]")
+            last = (months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+            days = np.minimum(months.astype("datetime64[D]") + np.timedelta64(self.day - 1, "D"), last)
+            return days.astype("datetime64[us]").astype(np.int64) + self.clock
+        if self.unit == "weekdays":
+            days = np.busday_offset("1970-01-01", steps, roll="forward")
+            return days.astype("datetime64[us]").astype(np.int64) + self.clock
+        return units
+
+    def column(self, name: str, steps: np.ndarray) -> "Series":
+        """The times of steps as a column like the one that was read."""
+        import polars
+
+        times = polars.Series(name, self.times(steps))
+        if self.unit == "steps":
+            return times
+        moments = times.cast(polars.Datetime("us"))
+        if self.dates:
+            return moments.cast(polars.Date)
+        if self.zone is None:
+            return moments
+        if self.wall:
+            return moments.dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
+        return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
+
+    def cycles(self) -> dict[str, float]:
+        """The lengths, in steps, of the rhythms that people live by: day, week, year; those of two steps and more."""
+        if self.unit == "months":
+            found = {"year": 12 / self.every}
+        elif self.unit == "weekdays":
+            found = {"week": 5.0, "year": 261.0}
+        elif self.unit == "time":
+            found = {"day": DAY / self.every, "week": 7 * DAY / self.every, "year": 365.2425 * DAY / self.every}
+        else:
+            found = {}
+        return {name: length for name, length in found.items() if length >= 2}
+
+    def phases(self, steps: np.ndarray) -> dict[str, np.ndarray]:
+        """Where in each cycle steps stand, from 0 to 1."""
+        times = self.times(steps)
+        days = times // DAY
+        years = times.view("datetime64[us]").astype("datetime64[Y]").astype("datetime64[us]").astype(np.int64)
+        every = {
+            "day": (times % DAY) / DAY,
+            "week": ((days + 3) % 7 + (times % DAY) / DAY) / 7,
+            "year": (times - years) / (365.2425 * DAY),
+        }
+        return {name: every[name] for name in self.cycles()}
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """A column of times as numbers.
+
+    Attributes:
+        numbers: int64: microseconds since 1970, or what stood in a column of integers.
+        like: a Frequency that holds what is known of the column: its unit "time" or "steps", dates, time zone.
+    """
+
+    numbers: np.ndarray
+    like: Frequency
+
+
+def read_times(values: "Series") -> Times:
+    """A column of dates, of moments, of integers, or of any of these as text.
+
+    Raises:
+        DataError: times are missing, cannot be read, or could be read in two ways.
+    """
+    import polars
+
+    name = values.name
+    if values.null_count():
+        row = values.is_null().arg_max()
+        raise DataError(f"the column {name!r}, row {row}: expected a time, got nothing.")
+    if values.dtype == polars.String:
+        values = _parsed(values)
+    if values.dtype.is_integer():
+        return Times(values.cast(polars.Int64).to_numpy(), Frequency("steps", 1))
+    if values.dtype == polars.Date:
+        moments = values.cast(polars.Datetime("us"))
+        return Times(moments.cast(polars.Int64).to_numpy(), Frequency("time", DAY, dates=True))
+    if not isinstance(values.dtype, polars.Datetime):
+        raise DataError(f"the column {name!r}: expected dates, moments or integers, got {values.dtype}.")
+    zone, moments = values.dtype.time_zone, values.cast(polars.Datetime("us", values.dtype.time_zone))
+    if zone is None:
+        return Times(moments.cast(polars.Int64).to_numpy(), Frequency("time", DAY))
+    wall = moments.dt.replace_time_zone(None).cast(polars.Int64).to_numpy()
+    if len(np.unique(wall % DAY)) == 1:
+        return Times(wall, Frequency("time", DAY, zone=zone))
+    return Times(
+        moments.dt.convert_time_zone("UTC").cast(polars.Int64).to_numpy(),
+        Frequency("time", DAY, zone=zone, wall=False),
+    )
+
+
+def _parsed(values: "Series") -> "Series":
+    """Text as dates, moments or integers."""
+    import polars
+
+    text = values.str.strip_chars()
+    if text.str.contains(r"^\d{4}-\d{1,2}$").all():
+        text = text + "-01"
+    if text.str.contains(r"^-?\d{1,7}$").all():
+        return text.cast(polars.Int64)
+    found = []
+    for written in FORMATS:
+        read = text.str.strptime(_kind(written), written, strict=False)
+        if not read.null_count():
+            found.append((written, read))
+    if not found:
+        readable = [text.str.strptime(_kind(written), written, strict=False).is_not_null() for written in FORMATS]
+        row = int(np.argmin(max(readable, key=lambda each: each.sum()).to_numpy()))
+        raise DataError(
+            f"the column {values.name!r}, row {row}: expected times of one form, like 2024-01-31 or 2024-01-31 13:00, "
+            f"got {values[row]!r}."
+        )
+    if len(found) > 1 and not found[0][1].equals(found[1][1]):
+        raise DataError(
+            f"the column {values.name!r}: {values[0]!r} can be read as {found[0][1][0]} and as {found[1][1][0]}: "
+            "write times as 2024-01-31."
+        )
+    return found[0][1].alias(values.name)
+
+
+def _kind(written: str) -> Any:
+    """The type of what is written so."""
+    import polars
+
+    return polars.Datetime("us") if "%H" in written else polars.Date
+
+
+def find_frequency(times: Sequence[np.ndarray], like: Frequency) -> Frequency:
+    """The calendar of series: the steps that most of their moments are apart.
+
+    Args:
+        times: of each series, ascending and different.
+        like: what is known of their column.
+
+    Raises:
+        DataError: no series has two moments, or most of them follow no calendar.
+    """
+    apart = np.concatenate([np.diff(each) for each in times])
+    if not len(apart):
+        raise DataError("expected series of at least two moments, got one of each: is the id the name of a row?")
+    every = np.concatenate(times)
+    first = int(every[0])
+    if like.unit == "steps":
+        step = _common(apart)
+        return Frequency("steps", step, first % step)
+    of: dict[str, Any] = {"dates": like.dates, "zone": like.zone, "wall": like.wall}
+    moments = every.view("datetime64[us]")
+    clock = first % DAY
+    months = moments.astype("datetime64[M]").astype(np.int64)
+    days = (moments.astype("datetime64[D]") - months.astype("datetime64[M]")).astype(np.int64) + 1
+    if apart.min() >= 28 * DAY and not (len(np.unique(apart)) == 1 and apart[0] == 28 * DAY):
+        between = np.concatenate([np.diff(_months(each)) for each in times])
+        if between.min() >= 1:
+            step = _common(between)
+            ends = ((moments + np.timedelta64(1, "D")).astype("datetime64[M]").astype(np.int64) > months).all()
+            day = 31 if ends and days.max() > 28 else int(np.bincount(days).argmax())
+            return Frequency("months", step, int(months[0]) % step, day, clock, **of)
+    step = _common(apart)
+    if step == DAY and np.is_busday(moments.astype("datetime64[D]")).all() and len(every) >= 10:
+        return Frequency("weekdays", 1, 0, 1, clock, **of)
+    return Frequency("time", step, first % step, **of)
+
+
+def _months(times: np.ndarray) -> np.ndarray:
+    return times.view("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+
+
+def _common(apart: np.ndarray) -> int:
+    """What all differences are multiples of, if some are just that; else the most frequent one."""
+    sizes, counts = np.unique(apart, return_counts=True)
+    common = gcd(*map(int, sizes))
+    often = int(sizes[counts.argmax()])
+    return common if counts[sizes == common].sum() * 10 >= counts.sum() else often

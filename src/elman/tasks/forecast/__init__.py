@@ -1,0 +1,7 @@
+"""The forecast job: one or thousands of series go on, as paths that are drawn step by step."""
+
+from .example import passengers
+from .model import ForecastModel, Paths
+from .score import Figures, Score
+
+__all__ = ["Figures", "ForecastModel", "Paths", "Score", "passengers"]

@@ -1,0 +1,154 @@
+"""How values become numbers around 0: each series by its own mean and deviation, or those of its logarithm."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from elman.data import Panel, Series
+from elman.errors import DataError
+
+KINDS = ("linear", "log", "counts")
+
+
+def choose_kind(panel: Panel, season: int) -> str:
+    """Say "log" where all values are positive and swing in proportion to their level, else "linear".
+
+    Blocks of a season (or a tenth of a series) each have a mean and a deviation; they swing in proportion where the
+    logarithm of one rises with that of the other by more than a half.
+    """
+    slopes = []
+    for series in panel.series:
+        for values in series.y.T:
+            values = values[np.isfinite(values)]
+            if len(values) and values.min() <= 0:
+                return "linear"
+            size = max(season if 2 <= season <= len(values) // 4 else len(values) // 10, 3)
+            blocks = values[: len(values) // size * size].reshape(-1, size)
+            level, swing = blocks.mean(1), blocks.std(1)
+            if len(blocks) >= 4 and (swing > 0).all() and level.max() > 1.5 * level.min():
+                slopes.append(np.polyfit(np.log(level), np.log(swing), 1)[0])
+    return "log" if slopes and float(np.median(slopes)) > 0.5 else "linear"
+
+
+def bent(kind: str, values: np.ndarray) -> np.ndarray:
+    """Values before they are brought to mean 0: themselves, their log, or log(1 + y)."""
+    return np.log(values) if kind == "log" else np.log1p(values) if kind == "counts" else values
+
+
+def unbent(kind: str, values: np.ndarray) -> np.ndarray:
+    """The inverse of `bent`."""
+    return np.exp(values) if kind == "log" else np.expm1(values) if kind == "counts" else values
+
+
+def learn_scale(kind: str, series: Series) -> np.ndarray:
+    """Mean and deviation of a series, [2, D]; the deviation of what never changes is 1."""
+    values = bent(kind, checked(kind, series))
+    mean, deviation = np.nanmean(values, 0), np.nanstd(values, 0)
+    return np.stack([mean, np.where(deviation > 1e-9 * np.maximum(1, np.abs(mean)), deviation, 1.0)])
+
+
+def checked(kind: str, series: Series) -> np.ndarray:
+    """The values of a series, if they can be bent.
+
+    Raises:
+        DataError: a value that has no logarithm, or is no count.
+    """
+    values = series.y
+    named = f"the series {series.name!r}" if series.name else "the series"
+    seen = values[np.isfinite(values)]
+    if kind == "log" and (seen <= 0).any():
+        raise DataError(f"{named}: expected values above 0 (the model takes logarithms), got {seen.min():g}.")
+    if kind == "counts" and ((seen < 0) | (seen != np.round(seen))).any():
+        wrong = seen[(seen < 0) | (seen != np.round(seen))][0]
+        raise DataError(f"{named}: expected counts 0, 1, 2, ... (negative_binomial), got {wrong:g}.")
+    return values
+
+
+def scaled(kind: str, series: Series, scale: np.ndarray) -> np.ndarray:
+    """A series around 0, [T, D]."""
+    return (bent(kind, checked(kind, series)) - scale[0]) / scale[1]
+
+
+def find_seasons(panel: Panel) -> tuple[int, ...]:
+    """The rhythms of the series in steps, at most two, ascending: of the calendar or, without one, of any length.
+
+    A rhythm counts where the differences of a series go along with those one season before: where their correlation,
+    in the mean over the series, is above 0.1 and above what chance gives in so many steps. A week of days that are all
+    alike is no rhythm of its own: its correlation must be above those of six and of eight days.
+    """
+    lengths = [round(length) for length in panel.frequency.cycles().values()]
+    if panel.frequency.unit == "steps":
+        lengths = _peaks(panel)
+    found: list[int] = []
+    for season in sorted(set(lengths)):
+        if season <= 400 and _rhythmic(panel, season) and not any(_echo(panel, season, shorter) for shorter in found):
+            found.append(season)
+    return tuple(found[:2])
+
+
+def correlation(values: np.ndarray, lag: int) -> float:
+    """How far differences [T] go along with those `lag` steps before, from -1 to 1; NaN where too few are known."""
+    steps = np.diff(values)
+    a, b = steps[lag:], steps[:-lag]
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < 8:
+        return np.nan
+    a, b = a[both] - a[both].mean(), b[both] - b[both].mean()
+    size = np.sqrt((a**2).sum() * (b**2).sum())
+    return float((a * b).sum() / size) if size > 0 else np.nan
+
+
+def _correlations(panel: Panel, lag: int) -> list[float]:
+    found = [correlation(values, lag) for each in _longest(panel.series) for values in each.y.T]
+    return [each for each in found if np.isfinite(each)]
+
+
+def _echo(panel: Panel, season: int, shorter: int) -> bool:
+    """Whether a season is only a multiple of a shorter one."""
+    if season % shorter:
+        return False
+    beside = [_correlations(panel, lag) for lag in (season - shorter, season + shorter)]
+    return float(np.mean(_correlations(panel, season))) < max(float(np.mean(each)) for each in beside if each) + 0.02
+
+
+def _rhythmic(panel: Panel, season: int) -> bool:
+    found = _correlations(panel, season)
+    if not found:
+        return False
+    steps = float(np.mean([len(each.y) for each in panel.series]))
+    return float(np.mean(found)) > max(0.1, 2 / math.sqrt(max(1.0, (steps - season) * len(found))))
+
+
+def _longest(series: Sequence[Series]) -> list[Series]:
+    """The longest fifty of the series: enough to hear a rhythm."""
+    return sorted(series, key=lambda each: len(each.y), reverse=True)[:50]
+
+
+def _peaks(panel: Panel) -> list[int]:
+    """Where correlation is highest, for series without a calendar."""
+    series = _longest(panel.series)
+    longest = min(400, len(series[0].y) // 3)
+    if longest < 3:
+        return []
+    mean = np.array(
+        [
+            np.nanmean([0.0, *(correlation(values, lag) for each in series[:10] for values in each.y.T)])
+            for lag in range(2, longest + 1)
+        ]
+    )
+    peaks = [
+        place + 2
+        for place in range(1, len(mean) - 1)
+        if mean[place] >= mean[place - 1] and mean[place] > mean[place + 1] and mean[place] > 0.3
+    ]
+    if not peaks:
+        return []
+    best = max(mean[place - 2] for place in peaks)
+    first = min(place for place in peaks if mean[place - 2] > 0.9 * best)  # multiples of a rhythm are peaks too
+
+    def together(season: int) -> float:
+        """The mean over its multiples, which tell neighbours apart."""
+        return float(np.mean([mean[many - 2] for many in range(season, min(4 * season, longest) + 1, season)]))
+
+    return [max(range(max(2, first - 1), min(first + 1, longest) + 1), key=together)]

@@ -1,0 +1,127 @@
+"""How good forecasts are, beside those of simple methods from the same origins."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .baselines import Simple
+
+NETWORK = "network"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one method.
+
+    Attributes:
+        mse: mean square error of the mean.
+        mae: mean absolute error of the median.
+        mase: mean absolute error in units of the seasonal naive error before the first origin (of the naive error,
+            where there is no season).
+        coverage: share of the values inside the interval.
+        interval: mean interval score, in units of y: the width, and 2 / α times by how much a value lies outside.
+    """
+
+    mse: float
+    mae: float
+    mase: float
+    coverage: float
+    interval: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good forecasts are.
+
+    Attributes:
+        horizon: steps ahead.
+        origins: how many forecasts were made.
+        values: how many observed values they were compared with.
+        level: of the interval: 0.9.
+        figures: of "network", "naive", "seasonal naive" (where there is a season), "drift" and "linear".
+    """
+
+    horizon: int
+    origins: int
+    values: int
+    level: float
+    figures: dict[str, Figures]
+
+    @property
+    def network(self) -> Figures:
+        """The figures of the model."""
+        return self.figures[NETWORK]
+
+    @property
+    def warning(self) -> str | None:
+        """What should be said where the model is no better than the naive forecasts; None where it is."""
+        simple = [name for name in ("naive", "seasonal naive") if name in self.figures]
+        better = [name for name in simple if self.figures[name].mae <= self.network.mae]
+        if not better:
+            return None
+        told = " and ".join(f"the {name} forecast ({self.figures[name].mae:.4g})" for name in better)
+        return (
+            f"the model (mean absolute error {self.network.mae:.4g}) does not beat {told}: use that one, or give the "
+            "model what moves the series (covariates, more history)."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; what cannot be measured is None."""
+        plain = asdict(self)
+        for figures in plain["figures"].values():
+            for name, value in figures.items():
+                figures[name] = None if math.isnan(value) else value
+        return {**plain, "warning": self.warning}
+
+
+@dataclass
+class Tally:
+    """Sums over forecasts.
+
+    Attributes:
+        level: of the interval.
+    """
+
+    level: float
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(
+        self, name: str, truth: np.ndarray, mean: np.ndarray, at: Callable[[float], np.ndarray], unit: float
+    ) -> None:
+        """One forecast of a method: truth and mean [H], its quantiles by level, and what an absolute error is per."""
+        seen = np.isfinite(truth)
+        alpha = 1 - self.level
+        y, low, high = truth[seen], at(alpha / 2)[seen], at(1 - alpha / 2)[seen]
+        off = np.abs(y - at(0.5)[seen])
+        outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
+        scaled = off / unit if unit > 0 else np.zeros(0)
+        found = np.array(
+            [
+                len(y),
+                ((y - mean[seen]) ** 2).sum(),
+                off.sum(),
+                scaled.sum(),
+                len(scaled),
+                ((y >= low) & (y <= high)).sum(),
+                (high - low + 2 / alpha * outside).sum(),
+            ]
+        )
+        self.sums[name] = self.sums.get(name, 0) + found
+
+    def add_simple(self, name: str, truth: np.ndarray, forecast: Simple, unit: float) -> None:
+        """One forecast of a simple method."""
+        self.add(name, truth, forecast.mean, forecast.quantile, unit)
+
+    def figures(self) -> dict[str, Figures]:
+        """The figures of all methods; NaN of nothing."""
+        found = {}
+        for name, (count, square, off, scaled, units, inside, interval) in self.sums.items():
+            each = count or math.nan
+            found[name] = Figures(
+                *(float(value) for value in (square / each, off / each, scaled / (units or math.nan))),
+                *(float(value) for value in (inside / each, interval / each)),
+            )
+        return found
