@@ -329,6 +329,7 @@ with using(backend="c"):
 """
 
 
+@pytest.mark.slow
 def test_a_fork_goes_on_by_itself():
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["0", "True"]

@@ -56,6 +56,7 @@ print(torch.allclose(y, layer(x, state)[0]))
 """
 
 
+@pytest.mark.slow
 def test_a_default_device_is_none_of_the_kernels_business():
     done = subprocess.run([sys.executable, "-c", DEFAULT_DEVICE], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["True"], done.stderr
@@ -74,6 +75,7 @@ layer(fake)
 """
 
 
+@pytest.mark.slow
 def test_fake_tensors_have_no_memory():
     done = subprocess.run([sys.executable, "-c", FAKE], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.split()) == (0, ["True", "True"]), done.stderr

@@ -244,6 +244,7 @@ def test_fields_stay_as_they_are_written(tmp_path):
     assert model.predict({"text": ["036890", "1.50"]})["label"].to_list() == ["007", "7"]
 
 
+@pytest.mark.slow
 def test_numbers_far_from_zero():
     rows = [{"text": "a" * (1 + n % 5), "label": 1.7e9 + 20 * (n % 5)} for n in range(200)]
     model = ClassifyModel(target="number", **(SMALL | {"epochs": 20})).fit(rows, threads=1)

@@ -47,6 +47,7 @@ def test_random_cells_equal_the_python_loop(case):
     assert_equal(case)
 
 
+@pytest.mark.slow
 @given(cases(), st.data())
 @settings(max_examples=10)
 def test_the_checker_accepts_what_each_pass_makes_of_random_cells(case, data):

@@ -20,7 +20,13 @@ def blocks(page):
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in NOT_TO_RUN and blocks(page)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+LONG = {"power.md", "forecast.md"}  # seconds of training
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name in LONG else [], id=page.name) for page in PAGES],
+)
 def test_the_python_of_a_page_runs(page):
     scope = {"__name__": page.stem}
     with torch.random.fork_rng():

@@ -62,6 +62,7 @@ def test_a_row_does_not_depend_on_its_neighbours(slots):
     assert model.predict({"tokens": [*rows, ["go"] * 50]})["tags"].to_list()[:9] == alone
 
 
+@pytest.mark.slow
 def test_new_words_are_known_by_their_spelling():
     """Words that end in "ing" are tagged V: only the spelling tells it of words never seen."""
     draw = random.Random(0)
