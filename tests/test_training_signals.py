@@ -298,3 +298,13 @@ def test_metrics_say_what_must_be_installed(monkeypatch):
     for make in (training.perplexity, lambda: training.token_accuracy(V), lambda: training.exact_match(V)):
         with pytest.raises(SetupError, match="pip install"):
             make()
+
+
+@pytest.mark.parametrize("wrong", [-100, -1])
+def test_a_target_that_is_no_token_must_not_count(wrong):
+    targets = torch.tensor([[1], [wrong]])
+    right = training.token_accuracy(3)
+    right.update(torch.tensor([[1], [2]]), targets, torch.tensor([[True], [False]]))
+    assert right.compute() == 1
+    with pytest.raises(ArgumentError, match=f"where the mask counts, got {wrong}"):
+        right.update(torch.tensor([[1], [2]]), targets)

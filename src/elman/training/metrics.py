@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from elman.errors import SetupError, ShapeError
+from elman.errors import ArgumentError, SetupError, ShapeError
 
 from .losses import weights_of
 
@@ -47,6 +47,7 @@ class TokenMetric:
 
         Raises:
             ShapeError: sizes that do not fit.
+            ArgumentError: a target below 0 that counts.
         """
         if targets.dim() != 2 or outputs.dim() not in ((3,) if self.of_logits else (2, 3)):
             wanted = "logits [T, B, V]" if self.of_logits else "logits [T, B, V] or tokens [L, B]"
@@ -58,6 +59,11 @@ class TokenMetric:
             outputs = _of_steps(outputs, len(targets))
         if outputs.shape[:2] != targets.shape:
             raise ShapeError(f"expected outputs of [T, B] = {list(targets.shape)}, got {list(outputs.shape)}.")
+        if bool((counts & (targets < 0)).any()):
+            wrong = int(targets[counts & (targets < 0)][0])
+            raise ArgumentError(
+                f"expected tokens where the mask counts, got {wrong}: leave such steps out of the mask."
+            )
         if self.of_logits:
             # In double, where a softmax of logits far apart is not 0 yet; what is left out may even be NaN.
             outputs = torch.where(counts.unsqueeze(-1), outputs, 0).double()
