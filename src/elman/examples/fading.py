@@ -199,9 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not a.picture.parent.is_dir():
         parser.error(f"--picture {a.picture}: expected a folder that is there, {a.picture.parent} is not")
     require_libraries()
-    ways = (
-        {label.replace("1,000", "20"): Way(4, 20, way.shortest, 3) for label, way in WAYS.items()} if a.quick else WAYS
-    )
+    ways = {label: Way(4, 20, way.shortest, 3) for label, way in WAYS.items()} if a.quick else WAYS
     lengths = lengths_up_to(100 if a.quick else a.tail)
     picture(measure(ways, lengths, a.seeds), lengths, a.picture)
     print(f"the picture: {a.picture}")
