@@ -6,11 +6,13 @@ import warnings
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import elman
 from elman.errors import ArgumentError, DataError
 from elman.tasks import ForecastModel
 from elman.tasks.forecast import passengers
+from elman.training.sidefile import SideFile
 
 SMALL = {"hidden_size": 8, "epochs": 2, "batch_size": 16, "window": 14}
 START = dt.date(2023, 1, 1)
@@ -329,3 +331,20 @@ def test_mixed_resolutions_help_with_a_slow_and_a_fast_rhythm(seed):
         errors.append(found.network.mae)
         assert found.warning is None
     assert errors[1] < 0.96 * errors[0]
+
+
+def test_intervals_are_calibrated_before_the_side_file_goes(tmp_path, monkeypatch):
+    out, seen = tmp_path / "m.elman", []
+    real = SideFile.remove_checkpoint
+
+    def remove(self, path):
+        if out.exists():
+            seen.append({name: weight.clone() for name, weight in ForecastModel.load(out).network.state_dict().items()})
+        real(self, path)
+
+    monkeypatch.setattr(SideFile, "remove_checkpoint", remove)
+    model = shops(epochs=2).fit(daily(300), out=out)
+    (kept,) = seen
+    assert kept.keys() == model.network.state_dict().keys()
+    assert all(torch.equal(weight, kept[name]) for name, weight in model.network.state_dict().items())
+    assert (kept["head.spread"] != 1).any() or (kept["gain"] != 1).any()

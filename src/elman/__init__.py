@@ -1,5 +1,7 @@
 """elman: recurrent networks as easy to write as their equation, as fast as hand-written kernels."""
 
+from typing import TYPE_CHECKING, Any
+
 from . import around, errors, init, nn
 from .cells import (
     ATR,
@@ -57,8 +59,10 @@ from .cells import (
 )
 from .compiler import Checkpointed, Full, PerStep, Schedule, Truncated, using
 from .layers import RTRL, BatchNormed, Bidirectional, Highway, Layer, Parallel, Recurrent, Residual, Stack
-from .tasks import load
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .tasks import load
 
 __all__ = [
     "ATR",
@@ -135,3 +139,12 @@ __all__ = [
     "nn",
     "using",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`load` when it is asked for: it brings all jobs along, which nothing else here needs."""
+    if name == "load":
+        from .tasks import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import job
+
 if TYPE_CHECKING:
     from elman.tasks import ForecastModel
     from elman.tasks.forecast import Score
@@ -88,20 +90,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Out = Annotated[Path, typer.Option(help="The model file to write.", metavar="MODEL")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Model = Annotated[Path, typer.Argument(help="A model file, written by `elman forecast fit`.", metavar="MODEL")]
 Data = Annotated[Path | None, typer.Argument(help="A long table.", show_default=False, metavar="DATA")]
 Horizon = Annotated[int | None, typer.Option(help="Steps ahead.", show_default="that of fit")]
 Samples = Annotated[int, typer.Option(help="Futures that are drawn.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command(help=FIT)
 def fit(
     data: Data = None,
-    out: Out = Path("model.elman"),
+    out: job.Out = Path("model.elman"),
     time: Annotated[str, typer.Option(help="The column of times.")] = "time",
     y: Annotated[list[str], typer.Option(help="The column to forecast; again for each coordinate.")] = ["y"],  # noqa: B006
     id: Annotated[str | None, typer.Option(help="The column that names the series.", show_default="one series")] = None,
@@ -117,23 +116,23 @@ def fit(
     lags: Annotated[int | None, typer.Option(help="Values before that are read.", show_default="a season")] = None,
     window: Annotated[int | None, typer.Option(help="Steps unfolded.", show_default="two seasons")] = None,
     blocks: Annotated[str, typer.Option(help="Means read before the window: 12x30,8x7.", show_default="none")] = "",
-    cell: Annotated[str, typer.Option(help="gru, lstm or elman.")] = "gru",
-    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
+    cell: job.Cell = "gru",
+    layers: job.Layers = 1,
     hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 32,
     dropout: Annotated[float, typer.Option(help="Share of entries dropped.")] = 0.1,
     batch_size: Annotated[int, typer.Option(help="Windows side by side.")] = 32,
     epochs: Annotated[int, typer.Option(help="Most passes over the series.")] = 30,
-    learning_rate: Annotated[float, typer.Option(help="The largest one; it rises first and then falls.")] = 2e-3,
-    clip: Annotated[float, typer.Option(help="Largest norm of the gradient.")] = 1.0,
-    patience: Annotated[int, typer.Option(help="Epochs without a better validation before it stops.")] = 5,
+    learning_rate: job.LearningRate = 2e-3,
+    clip: job.Clip = 1.0,
+    patience: job.Patience = 5,
     validation: Annotated[float, typer.Option(help="Share of each series kept for validation.")] = 0.1,
     seed: Seed = 0,
-    device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(help="Threads of the CPU.", show_default="all")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is left of one.")] = False,
-    as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    device: job.Device = "auto",
+    threads: job.Threads = None,
+    resume: job.Resume = False,
+    fresh: job.Fresh = False,
+    as_json: job.Json = False,
+    quiet: job.Quiet = False,
 ) -> None:
     """Learn series; see FIT."""
     from elman.tasks import ForecastModel
@@ -169,9 +168,7 @@ def fit(
     try:
         model.fit(data, out=out, resume=resume, fresh=fresh, device=device, threads=threads, callbacks=looks_on)
     except KeyboardInterrupt:
-        if out.with_name(out.name + ".resume").is_file():
-            console.print("stopped before the end; the same command with --resume goes on from here")
-        raise typer.Exit(130) from None
+        raise job.stopped(console, out) from None
     _show_end(console, model, out, as_json)
 
 
@@ -185,8 +182,8 @@ def predict(
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="A .csv file.", show_default="standard output")] = None,
     plot: Annotated[Path | None, typer.Option(help="A fan chart, .png.", show_default="none")] = None,
-    device: Device = "auto",
-    as_json: AsJson = False,
+    device: job.Device = "auto",
+    as_json: job.Json = False,
 ) -> None:
     """Go on with series; see PREDICT."""
     from elman.data import read_table
@@ -217,8 +214,8 @@ def score(
     level: Annotated[float, typer.Option(help="Of the interval.")] = 0.9,
     samples: Samples = 200,
     seed: Seed = 0,
-    device: Device = "auto",
-    as_json: AsJson = False,
+    device: job.Device = "auto",
+    as_json: job.Json = False,
 ) -> None:
     """Measure forecasts; see SCORE."""
     from elman.tasks import ForecastModel

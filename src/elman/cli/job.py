@@ -81,13 +81,18 @@ def fit_job(
     try:
         model.fit(data, out=out, callbacks=None if quiet else looks_on, **run)
     except KeyboardInterrupt:
-        if out.with_name(out.name + ".resume").is_file():
-            console.print("stopped before the end; the same command with --resume goes on from here")
-        raise typer.Exit(130) from None
+        raise stopped(console, out) from None
     for line in figures_as_text(checked()):
         console.print(line)
     files = (path for path in (out, *(beside(out, end) for end in (".png", *pictures, ".csv"))) if path.is_file())
     console.print(f"\n{', '.join(escape(str(path)) for path in files)}")
+
+
+def stopped(console: Console, out: Path) -> typer.Exit:
+    """How a command leaves after Ctrl-C: whether it can go on is said first."""
+    if out.with_name(out.name + ".resume").is_file():
+        console.print("stopped before the end; the same command with --resume goes on from here")
+    return typer.Exit(130)
 
 
 def print_figures(figures: dict[str, float], as_json: bool) -> None:

@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from . import job
+
 if TYPE_CHECKING:
     from elman.data import Reading
     from elman.tasks import TextModel
@@ -73,18 +75,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Out = Annotated[Path, typer.Option(help="The model file to write.", metavar="MODEL")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Model = Annotated[Path, typer.Argument(help="A model file, written by `elman text fit`.", metavar="MODEL")]
 
 
 @app.command(help=FIT)
 def fit(
     files: Annotated[list[Path] | None, typer.Argument(help="Text files and folders.", show_default=False)] = None,
-    out: Out = Path("model.elman"),
+    out: job.Out = Path("model.elman"),
     unit: Annotated[str, typer.Option(help="What is foreseen: char or word.")] = "char",
-    cell: Annotated[str, typer.Option(help="gru, lstm or elman.")] = "gru",
-    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 2,
+    cell: job.Cell = "gru",
+    layers: job.Layers = 2,
     hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 128,
     embedding: Annotated[int, typer.Option(help="Size of a symbol's embedding; 0 for one-hot.")] = 64,
     dropout: Annotated[float, typer.Option(help="Share of entries dropped between layers.")] = 0.0,
@@ -93,19 +93,17 @@ def fit(
     window: Annotated[int, typer.Option(help="Steps through which the gradient goes back.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Streams of text side by side.")] = 16,
     epochs: Annotated[int, typer.Option(help="Most passes over the text.")] = 8,
-    learning_rate: Annotated[float, typer.Option(help="The largest one; it rises first and then falls.")] = 5e-3,
-    clip: Annotated[float, typer.Option(help="Largest norm of the gradient.")] = 1.0,
-    patience: Annotated[int, typer.Option(help="Epochs without a better validation before it stops.")] = 3,
+    learning_rate: job.LearningRate = 5e-3,
+    clip: job.Clip = 1.0,
+    patience: job.Patience = 3,
     validation: Annotated[float, typer.Option(help="Share of the text kept for validation.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
-    device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(help="Threads of the CPU.", show_default="all")] = None,
-    time_limit: Annotated[
-        str | None, typer.Option(help="End after so long: 90s, 10m, 1.5h.", show_default="none")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is left of one.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    seed: job.Seed = 0,
+    device: job.Device = "auto",
+    threads: job.Threads = None,
+    time_limit: job.TimeLimit = None,
+    resume: job.Resume = False,
+    fresh: job.Fresh = False,
+    quiet: job.Quiet = False,
 ) -> None:
     """Train a language model; see FIT."""
     from elman.tasks import TextModel
@@ -147,9 +145,7 @@ def fit(
         )
     except KeyboardInterrupt:
         _show_end(console, model, out)
-        if out.with_name(out.name + ".resume").is_file():
-            console.print("stopped before the end; the same command with --resume goes on from here")
-        raise typer.Exit(130) from None
+        raise job.stopped(console, out) from None
     _show_end(console, model, out)
 
 
@@ -162,7 +158,7 @@ def sample(
     top_k: Annotated[int | None, typer.Option(help="Only the k likeliest symbols.", show_default="all")] = None,
     top_p: Annotated[float | None, typer.Option(help="Only the likeliest, up to this sum.", show_default="all")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed, the same text.", show_default="any")] = None,
-    device: Device = "auto",
+    device: job.Device = "auto",
 ) -> None:
     """Have a model write; see SAMPLE."""
     from elman.tasks import TextModel
@@ -181,7 +177,7 @@ def sample(
 def score(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Text files and folders.", show_default=False)],
-    device: Device = "auto",
+    device: job.Device = "auto",
 ) -> None:
     """Measure a model on a text; see SCORE."""
     from elman.data import read_text

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from elman.cells import MGU, Cell
 from elman.errors import ArgumentError, ElmanError
-from elman.examples.pictures import COLOURS, FAINT, INK, check_picture, new_axes, save_picture
+from elman.examples.pictures import COLOURS, FAINT, INK, check_picture, new_axes
 from elman.layers import Recurrent
+from elman.training.files import write_picture
 
 MANUAL = """
 Trains three networks with as many weights to find the year in a sentence, on sentences of 10 to 25 words (a digit
@@ -399,7 +400,7 @@ def draw_positions(found: Sequence[Found], path: Path) -> None:
     axes.set(xlabel=f"where the year stands in a sentence of {LONG} words", ylabel="year found", ylim=(-0.02, 1.1))
     axes.set_title(f"Trained on sentences of {LENGTHS[0]} to {LENGTHS[1]} words", loc="left", color=INK, fontsize=11)
     axes.legend(frameon=False, labelcolor=INK, loc="center", bbox_to_anchor=(0.6, 0.5))
-    save_picture(figure, path)
+    write_picture(figure, path)
 
 
 if __name__ == "__main__":

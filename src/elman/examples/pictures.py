@@ -1,12 +1,10 @@
 """Pictures of the examples: a figure to draw on, and the file that it goes to."""
 
-import io
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from elman.errors import DataError, SetupError
-from elman.training.files import write_atomically
 
 INK, FAINT = "#222222", "#d9d9d9"
 COLOURS = ("#c4452d", "#2d6fa3", "#8a8a8a", "#d99a2b")
@@ -40,10 +38,3 @@ def new_axes(columns: int = 1, size: tuple[float, float] = (8, 4.5), ratios: tup
         axes.tick_params(colors=INK, length=0)
         axes.grid(axis="y", color=FAINT, linewidth=0.8)
     return figure, every
-
-
-def save_picture(figure: Any, path: Path) -> None:
-    """Write a figure as a PNG file."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png")
-    write_atomically(path, data.getvalue())

@@ -16,12 +16,11 @@ from elman.data import Padded, column, padded, read_table, texts
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
 from elman.training.files import beside
-from elman.training.settings import at_least
 
 from .classify_network import Batch, ClassifyNetwork
 from .classify_picture import draw_confusion
 from .classify_score import ClassifyScore, NumberScore, score_labels, score_many, score_numbers
-from .inputs import Encoder, Inputs, TextInputs, check_cell, inputs_from, learned_inputs
+from .inputs import Encoder, Inputs, TextInputs, check_network, inputs_from, learned_inputs
 from .job import Evaluating, Job, Prepared
 from .terms import builtin_terms
 
@@ -114,17 +113,14 @@ class ClassifyModel(Job):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("layers", "hidden_size", "embedding", "minimum_count"):
-            at_least(name, getattr(self, name), 1)
-        if not 0 <= self.dropout < 1:
-            raise ArgumentError(f"expected 0 <= dropout < 1, got {self.dropout}.")
+        sizes = {"layers": self.layers, "hidden_size": self.hidden_size, "embedding": self.embedding}
+        check_network(self.cell, self.dropout, **sizes, minimum_count=self.minimum_count)
         if self.target not in TARGETS:
             raise ArgumentError(f"expected target to be one of {', '.join(TARGETS)}, got {self.target!r}.")
         if self.unit not in ("char", "word"):
             raise ArgumentError(f"expected unit to be char or word, got {self.unit!r}.")
         if self.balanced and self.target == "number":
             raise ArgumentError("numbers have no labels to balance: drop `balanced`.")
-        check_cell(self.cell)
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads them."""

@@ -1,10 +1,9 @@
 """The picture of a classification: which labels are taken for which."""
 
-import io
 from pathlib import Path
 
 from elman.training.curve import INK
-from elman.training.files import write_atomically
+from elman.training.files import write_picture
 
 from .classify_score import ClassifyScore
 
@@ -45,6 +44,4 @@ def draw_confusion(score: ClassifyScore, path: Path) -> None:
     axes.set_title(f"{score.rows:,} rows, {score.accuracy:.1%} right", loc="left", color=INK, fontsize=11)
     axes.tick_params(colors=INK, length=0, labelsize=8)
     axes.spines[:].set_visible(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_atomically(path, picture.getvalue())
+    write_picture(figure, path)

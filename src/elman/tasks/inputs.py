@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import elman
 from elman.data import Vocabulary, build_vocabulary, texts
 from elman.errors import ArgumentError, DataError
+from elman.training.settings import at_least
 
 if TYPE_CHECKING:
     from polars import Series
@@ -155,10 +156,14 @@ class Encoder(nn.Module):
         return self.dropout(y)
 
 
-def check_cell(name: str) -> None:
-    """Raise ArgumentError unless jobs offer the cell."""
-    if name not in CELLS:
-        raise ArgumentError(f"expected cell to be one of {', '.join(CELLS)}, got {name!r}.")
+def check_network(cell: str, dropout: float, **sizes: int) -> None:
+    """Raise ArgumentError unless jobs offer the cell, dropout is a probability below 1, and sizes are 1 or more."""
+    for name, size in sizes.items():
+        at_least(name, size, 1)
+    if not 0 <= dropout < 1:
+        raise ArgumentError(f"expected 0 <= dropout < 1, got {dropout}.")
+    if cell not in CELLS:
+        raise ArgumentError(f"expected cell to be one of {', '.join(CELLS)}, got {cell!r}.")
 
 
 def _vectors(values: "Series", size: int | None) -> list[Tensor]:

@@ -1,6 +1,5 @@
 """The tag job: a label for every step of a sequence: slots, parts of speech, hyphenation points."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +12,11 @@ from torch.nn import functional
 from elman.data import Padded, column, padded, read_table
 from elman.errors import ArgumentError, DataError
 from elman.training import Loss, Measure
-from elman.training.settings import at_least
 
 from .crf import ConditionalRandomField
 from .hyphens import builtin_hyphens
-from .inputs import Encoder, check_cell
-from .job import Evaluating, Job, Prepared
+from .inputs import Encoder, check_network
+from .job import Evaluating, Job, Prepared, digest_of, split_rows
 from .tag_score import TagScore, score_tags
 from .tokens import TokenInputs, rows_of_tokens
 
@@ -125,26 +123,16 @@ class TagModel(Job):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("layers", "hidden_size", "embedding", "minimum_count"):
-            at_least(name, getattr(self, name), 1)
-        if not 0 <= self.dropout < 1:
-            raise ArgumentError(f"expected 0 <= dropout < 1, got {self.dropout}.")
+        sizes = {"layers": self.layers, "hidden_size": self.hidden_size, "embedding": self.embedding}
+        check_network(self.cell, self.dropout, **sizes, minimum_count=self.minimum_count)
         if self.unit not in ("char", "word"):
             raise ArgumentError(f"expected unit to be word or char, got {self.unit!r}.")
-        check_cell(self.cell)
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads them."""
         frame = self._table(data)
         rows, tags = self._pairs(frame)
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(self.seed)).tolist()
-        kept = sorted(order[: round(len(rows) * self.validation)])
-        learned = sorted(order[len(kept) :])
-        if (self.validation and not kept) or not learned:
-            raise DataError(
-                f"expected rows to learn from and to check with, got {len(rows)}, too few for a share of "
-                f"{self.validation:g}: give more, or validation 0."
-            )
+        learned, kept = map(sorted, split_rows(len(rows), self.validation, self.seed))
         if self.network is None:
             self.labels = tuple(sorted({tag for some in tags for tag in some}))
             self.prepare([rows[n] for n in learned], [tags[n] for n in learned])
@@ -154,8 +142,7 @@ class TagModel(Job):
         tokens = sum(len(rows[n]) for n in learned)
         about = {"rows": len(learned), "tokens": tokens, "rows for validation": len(kept), "tags": len(self.labels)}
         self._kept = [rows[n] for n in kept], [tags[n] for n in kept]
-        digest = hashlib.sha256(repr((rows, tags)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return Prepared(training, checked, digest, about)
+        return Prepared(training, checked, digest_of((rows, tags)), about)
 
     def prepare(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> "TagModel":
         """Find which tokens and tags there are, and make a network with weights drawn from the seed."""

@@ -17,8 +17,9 @@ from elman.errors import ArgumentError, DataError
 from elman.training import Measure
 from elman.training.settings import at_least, check_seed
 
+from .inputs import check_network
 from .job import Evaluating, Job, Prepared
-from .text_network import CELLS, TextNetwork
+from .text_network import TextNetwork
 
 SCORED_AT_ONCE = 512
 BITS = Measure("bits per character", "bits/char", 1 / math.log(2), "characters")
@@ -94,13 +95,10 @@ class TextModel(Job):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("layers", "hidden_size", "window", "minimum_count", "vocabulary"):
+        check_network(self.cell, self.dropout, layers=self.layers, hidden_size=self.hidden_size, window=self.window)
+        for name in ("minimum_count", "vocabulary"):
             at_least(name, getattr(self, name), 1)
         at_least("embedding", self.embedding, 0)
-        if not 0 <= self.dropout < 1:
-            raise ArgumentError(f"expected 0 <= dropout < 1, got {self.dropout}.")
-        if self.cell not in CELLS:
-            raise ArgumentError(f"expected cell to be one of {', '.join(CELLS)}, got {self.cell!r}.")
         if self.unit not in ("char", "word"):
             raise ArgumentError(f"expected unit to be char or word, got {self.unit!r}.")
 

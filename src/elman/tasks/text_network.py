@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 import elman
 from elman.data import UNKNOWN
-from elman.errors import ArgumentError
 from elman.training import Loss
 
-CELLS = {"lstm": elman.LSTM, "gru": elman.GRU, "elman": elman.Elman}
+from .inputs import CELLS
+
 CODE_POINTS = 0x110000 - 0x800  # of Unicode, without the surrogates
 
 
@@ -51,8 +51,6 @@ class TextNetwork(nn.Module):
         self, lengths: Tensor, cell: str, layers: int, hidden_size: int, embedding: int, dropout: float
     ) -> None:
         super().__init__()
-        if cell not in CELLS:
-            raise ArgumentError(f"expected cell to be one of {', '.join(CELLS)}, got {cell!r}.")
         symbols = len(lengths)
         self.embedding = nn.Embedding(symbols, embedding) if embedding else OneHot(symbols)
         sizes = [embedding or symbols] + [hidden_size] * (layers - 1)

@@ -1,6 +1,5 @@
 """The translate job: a sequence to another one: words to their sound, dates to a norm, languages to each other."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +12,10 @@ from elman import decoding
 from elman.data import Padded, column, padded, read_table, texts
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
-from elman.training.settings import at_least
 
 from .dates import builtin_dates
-from .inputs import check_cell
-from .job import Evaluating, Job, Prepared
+from .inputs import check_network
+from .job import Evaluating, Job, Prepared, digest_of, split_rows
 from .symbols import EOS, PAD, UNITS, Symbols
 from .translate_network import Batch, TranslateNetwork
 from .translate_score import TranslateScore, score_translations
@@ -100,32 +98,24 @@ class TranslateModel(Job):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("layers", "hidden_size", "embedding", "minimum_count", "beam"):
-            at_least(name, getattr(self, name), 1)
-        for name in ("dropout", "smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ArgumentError(f"expected 0 <= {name} < 1, got {getattr(self, name)}.")
+        sizes = {"layers": self.layers, "hidden_size": self.hidden_size, "embedding": self.embedding}
+        check_network(self.cell, self.dropout, **sizes, minimum_count=self.minimum_count, beam=self.beam)
+        if not 0 <= self.smoothing < 1:
+            raise ArgumentError(f"expected 0 <= smoothing < 1, got {self.smoothing}.")
         for unit in (self.unit, self.output_unit or self.unit):
             if unit not in UNITS:
                 raise ArgumentError(f"expected unit to be char or word, got {unit!r}.")
-        check_cell(self.cell)
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads and writes them."""
         sources, targets = self._pairs(data)
-        order = torch.randperm(len(sources), generator=torch.Generator().manual_seed(self.seed)).tolist()
-        kept, learned = order[: round(len(order) * self.validation)], order[round(len(order) * self.validation) :]
-        if (self.validation and not kept) or not learned:
-            raise DataError(
-                f"expected rows to learn from and to check with, got {len(sources)}, too few for a share of "
-                f"{self.validation:g}: give more, or validation 0."
-            )
+        learned, kept = split_rows(len(sources), self.validation, self.seed)
         read, written = ([part[n] for n in learned] for part in (sources, targets))
         self._kept = [sources[n] for n in kept], [targets[n] for n in kept]
         if self.network is None:
             self.prepare(read, written)
         about = {"rows": len(learned), "rows for validation": len(kept)}
-        digest = hashlib.sha256(repr((sources, targets)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        digest = digest_of((sources, targets))
         training = self._batches(read, written, self.seed)
         return Prepared(training, self._batches(*self._kept, None) if kept else None, digest, about)
 

@@ -1,11 +1,10 @@
 """The picture of a translation: what each written symbol looked at."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elman.training.curve import INK
-from elman.training.files import write_atomically
+from elman.training.files import write_picture
 
 if TYPE_CHECKING:
     from .translate import Attended
@@ -26,6 +25,4 @@ def draw_attention(attended: "Attended", path: Path) -> None:
         axes.tick_params(axis="x", rotation=90)
     axes.tick_params(colors=INK, length=0, labelsize=9)
     axes.spines[:].set_visible(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_atomically(path, picture.getvalue())
+    write_picture(figure, path)

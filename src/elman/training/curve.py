@@ -1,9 +1,8 @@
 """The picture of a training: its figure over the epochs, in training and in validation."""
 
-import io
 from pathlib import Path
 
-from .files import write_atomically
+from .files import write_picture
 from .history import History
 
 INK, FAINT, TRAINING, VALIDATION = "#222222", "#d9d9d9", "#9db4c8", "#c4452d"
@@ -25,9 +24,7 @@ def draw_curve(history: History, path: Path, title: str = "") -> None:
     axes.tick_params(colors=INK, length=0)
     if history.rows:
         axes.legend(frameon=False, labelcolor=INK, loc="upper right")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_atomically(path, picture.getvalue())
+    write_picture(figure, path)
 
 
 def _draw_lines(axes, history: History) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001

@@ -141,12 +141,13 @@ class _Pass:
 def _finish(learner: Learner, out: Path | None) -> None:
     """Put the best weights into the network (the last ones, where no epoch has ended), and write all files."""
     standing = learner.standing
-    best = standing.best or weights_of(learner.network)
-    learner.network.load_state_dict(best)
+    if standing.best is not None:
+        learner.network.load_state_dict(standing.best)
     learner.network.eval()
-    learner.work.finish()
+    if standing.best is not None:
+        learner.work.finish()
     if out is not None:
-        learner.work.save(best, standing.history)
+        learner.work.save(weights_of(learner.network), standing.history)
         standing.history.write_csv(beside(out, ".csv"))
         draw_curve(standing.history, beside(out, ".png"), learner.work.title)
 

@@ -1,5 +1,6 @@
 """Files that are never half written: tensors with a JSON header in one safetensors file, replaced in one step."""
 
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,17 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+
+
+def write_picture(figure: Any, path: Path) -> None:
+    """Write a figure of matplotlib as a PNG file.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_atomically(path, picture.getvalue())
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:

@@ -40,7 +40,8 @@ class Work:
         save: writes the model file with the best weights so far.
         save_every: least seconds between two writings of the side file within an epoch.
         title: one line for the picture of the learning curve.
-        finish: called when the network holds its best weights, before they are written for the last time.
+        finish: called when the network holds the best weights of whole epochs, before these are written for the last
+            time; it may change them.
     """
 
     training: Batches

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from elman.cells import Cell
 from elman.errors import ArgumentError, ElmanError
-from elman.examples.pictures import COLOURS, INK, check_picture, new_axes, save_picture
+from elman.examples.pictures import COLOURS, INK, check_picture, new_axes
 from elman.layers import Recurrent
+from elman.training.files import write_picture
 
 from .em import Arrays, baum_welch, shumway_stoffer
 from .fitting import Rows, fit, mean_log_likelihood
@@ -157,7 +158,7 @@ def draw(found: Sequence[Compared], path: Path) -> None:
         axes.set_title(one.name, loc="left", color=INK, fontsize=11)
     every[0].set_ylabel("log likelihood of a step, held out")
     every[-1].legend(frameon=False, labelcolor=INK, loc="lower right")
-    save_picture(figure, path)
+    write_picture(figure, path)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import ArgumentError, DataError, ElmanError, NumericsError
-from elman.examples.pictures import COLOURS, INK, check_picture, new_axes, save_picture
+from elman.examples.pictures import COLOURS, INK, check_picture, new_axes
+from elman.training.files import write_picture
 
 from .machine import Configuration, Machine, parse_machine, simulate
 from .network import PHASES, Network, compile_machine, encode
@@ -159,7 +160,7 @@ def draw(machine: Machine, seen: Sequence[Configuration], network: Network, path
     left, right = zip(*pairs, strict=True)
     _draw_stacks(stacks, left, right)
     figure.suptitle(f"{machine.name}, as read off a network of {len(network.units)} units", color=INK, fontsize=11)
-    save_picture(figure, path)
+    write_picture(figure, path)
 
 
 def _draw_stacks(axes: Any, left: Sequence[float], right: Sequence[float]) -> None:

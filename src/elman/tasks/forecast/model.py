@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from elman.data import Columns, Padded, Panel, Series, read_series
 from elman.errors import ArgumentError, DataError
-from elman.tasks.inputs import check_cell
+from elman.tasks.inputs import check_network
 from elman.tasks.job import Job, Prepared
 from elman.training import Measure
 from elman.training.settings import at_least, check_seed
@@ -111,17 +111,13 @@ class ForecastModel(Job):
         self.blocks = tuple((int(count), int(steps)) for count, steps in self.blocks)
         self.season = None if self.season is None else tuple(self.season)
         self.y = self.y if isinstance(self.y, str) else tuple(self.y)
-        for name in ("layers", "hidden_size", "horizon"):
-            at_least(name, getattr(self, name), 1)
+        check_network(self.cell, self.dropout, layers=self.layers, hidden_size=self.hidden_size, horizon=self.horizon)
         at_least("held_out", self.held_out, 0)
         for name in ("lags", "window"):
             if getattr(self, name) is not None:
                 at_least(name, getattr(self, name), 1)
         for each in (*(self.season or ()), *(number for block in self.blocks for number in block)):
             at_least("season" if not self.blocks else "blocks and seasons", each, 1)
-        if not 0 <= self.dropout < 1:
-            raise ArgumentError(f"expected 0 <= dropout < 1, got {self.dropout}.")
-        check_cell(self.cell)
         if self.distribution not in HEADS:
             raise ArgumentError(f"expected distribution to be one of {', '.join(HEADS)}, got {self.distribution!r}.")
         if self.scale not in ("auto", *KINDS[:2]):
@@ -177,9 +173,8 @@ class ForecastModel(Job):
         checked = self._batches(lanes, checking, None) if checking else None
         return Prepared(self._batches(lanes, training, self.seed), checked, digest, about)
 
-    def fit(self, data: Any = None, *, out: Path | str | None = None, **options: Any) -> Self:
-        """Train, and calibrate the intervals on the validation part; arguments as for `Job.fit`."""
-        super().fit(data, out=out, **options)
+    def finished(self, prepared: Prepared, out: Path | None) -> None:
+        """Calibrate the intervals on the validation part, and solve the linear part again with it."""
         recipe = self._recipe()
         assert self.panel is not None
         part, _ = training_part(self.panel, self.held_out)
@@ -191,9 +186,6 @@ class ForecastModel(Job):
             training, checking = make_windows(lanes, ends, recipe.window, self.validation)
             if checking:
                 solve_again(self.network, recipe, lanes, training + checking, self.network.strength.item())
-        if out is not None:
-            self.save(out)
-        return self
 
     def predict(
         self,

@@ -1,6 +1,5 @@
 """The fan chart: what was, and bands that widen over what may come."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from elman.data import Panel
 from elman.errors import ArgumentError
-from elman.training.files import write_atomically
+from elman.training.files import write_picture
 
 from .paths import Paths
 from .recipe import Recipe
@@ -53,9 +52,7 @@ def draw_fan(
         _draw(axes, recipe, panel, drawn, row, place, before or 3 * drawn.values.shape[2])
         if number == 0:
             axes.legend(frameon=False, labelcolor=INK, loc="upper left", fontsize=8)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_atomically(path, picture.getvalue())
+    write_picture(figure, path)
 
 
 def _rows(drawn: Paths, names: tuple[str, ...] | None) -> list[int]:
