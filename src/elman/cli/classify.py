@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import job
+from . import job, search
 
 FIT = """
 Learn the label of a sequence: the language of a name, the speaker of an utterance, the stars of a review.
@@ -111,6 +111,9 @@ def fit(
         model, data, out, facts, lambda: model.checked, [".labels.png"], quiet=quiet, resume=resume, fresh=fresh,
         device=device, threads=threads, time_limit=time_limit,
     )  # fmt: skip
+
+
+search.add_tune(app, fit, "classify")
 
 
 @app.command(help=PREDICT)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .search import asked_search
+
 if TYPE_CHECKING:
     from elman.tasks import Job
 
@@ -62,6 +64,9 @@ def fit_job(
         quiet: say nothing.
         run: further arguments of `fit`.
     """
+    if (search := asked_search.get()) is not None:
+        search(model, data, out, quiet, run)
+        return
     from elman.training.files import beside, check_output
 
     check_output(out)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import job
+from . import job, search
 
 FIT = """
 Learn a label for every step of a sequence: slots of a command, parts of speech, points where a word may be divided.
@@ -102,6 +102,9 @@ def fit(
         model, data, out, facts, lambda: model.checked, quiet=quiet, resume=resume, fresh=fresh, device=device,
         threads=threads, time_limit=time_limit,
     )  # fmt: skip
+
+
+search.add_tune(app, fit, "tag")
 
 
 @app.command(help=PREDICT)

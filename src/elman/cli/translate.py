@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import job
+from . import job, search
 
 FIT = """
 Learn to write one sequence from another: the sound of a word, a date as ISO 8601, a sentence in another language.
@@ -108,6 +108,9 @@ def fit(
         model, data, out, facts, lambda: model.checked, quiet=quiet, resume=resume, fresh=fresh, device=device,
         threads=threads, time_limit=time_limit,
     )  # fmt: skip
+
+
+search.add_tune(app, fit, "translate", "words.csv --input word --output sound")
 
 
 @app.command(help=PREDICT)

@@ -112,6 +112,7 @@ class Job:
         callbacks: Callable[[Self], list[Any]] | None = None,
         save_every: float = 10.0,
         time_limit: float | str | None = None,
+        watch: Callable[[History], bool] = lambda history: False,
     ) -> Self:
         """Train; afterwards the model holds the weights with the best validation.
 
@@ -128,6 +129,7 @@ class Job:
             save_every: least seconds between two writings of the side file within an epoch.
             time_limit: seconds, or "90s", "10m", "1.5h", after which training ends with the best weights so far; the
                 learning rate then falls with the time.
+            watch: called at the end of each epoch; training ends where it says True.
 
         Raises:
             DataError: the data are missing, too few or of another kind; the output cannot be written; what is on disk
@@ -162,6 +164,7 @@ class Job:
             save_every=save_every,
             title=self.summary,
             finish=partial(self.finished, prepared, out),
+            watch=watch,
         )
         train(self.network, work, out, resume, callbacks(self) if callbacks else [])
         return self

@@ -42,6 +42,7 @@ class Work:
         title: one line for the picture of the learning curve.
         finish: called when the network holds the best weights of whole epochs, before these are written for the last
             time; it may change them.
+        watch: called at the end of each epoch; training ends where it says True.
     """
 
     training: Batches
@@ -54,6 +55,7 @@ class Work:
     save_every: float
     title: str = ""
     finish: Callable[[], None] = lambda: None
+    watch: Callable[[History], bool] = lambda history: False
 
     @property
     def steps(self) -> int:
@@ -149,9 +151,10 @@ class Learner(LightningModule):
         if validation is None or standing.history.best == row:
             standing.best = weights_of(self.network)
             self.work.save(standing.best, standing.history)
+        enough = self.work.watch(standing.history)
         if standing.epoch == self.work.settings.epochs:
             return
-        if standing.history.epochs_since_best >= self.work.settings.patience or self._time_is_up:
+        if enough or standing.history.epochs_since_best >= self.work.settings.patience or self._time_is_up:
             self.trainer.should_stop = True
             return
         self._keep()

@@ -1,0 +1,104 @@
+"""`elman JOB tune`: the command `fit` of a job, tried with one set of options after the other."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from elman.tasks import Job
+
+TUNE = """
+Search for sizes, dropout, batch and learning rate with which `elman {job} fit` validates best.
+
+All options of `fit` are understood. The first trial has them as they are; the later ones have others where the
+search tries them, proposed by Optuna from the trials before, and a trial that is behind the median is ended early.
+
+\b
+    elman {job} tune {data} --trials 30 --out best.elman
+    elman {job} tune {data} --time-limit 2h --out best.elman
+    elman {job} tune {data} --trials 60 --out best.elman --resume       go on after a stop, or for longer
+
+\b
+What is written, beside each other: best.elman (the model of the best trial, with all that `fit` leaves beside it),
+best.trials.csv and best.trials.png (what was tried, and what it was worth), best.elman.search (by which --resume
+goes on).
+"""
+
+asked_search: ContextVar[Callable[..., None] | None] = ContextVar("asked_search", default=None)
+"""What `fit` is to do in place of one training, while `tune` runs."""
+
+
+def add_tune(app: typer.Typer, fit: Callable[..., None], name: str, data: str = "data.csv") -> None:
+    """Give a job the command `tune`, which has all options of its `fit` and trains as that does, again and again.
+
+    Args:
+        app: the commands of the job.
+        fit: its command `fit`, which ends in `fit_job`.
+        name: of the job.
+        data: the name of a file, for the manual.
+    """
+
+    def tune(trials: int, **options: Any) -> None:
+        with _searching(trials, options):
+            fit(**options)
+
+    counted = Annotated[int, typer.Option(help="Trainings in all.")]
+    given = inspect.signature(fit).parameters.values()
+    first = [each for each in given if each.name == "data"]
+    rest = [each for each in given if each.name != "data"]
+    trials = inspect.Parameter("trials", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=20, annotation=counted)
+    tune.__signature__ = inspect.Signature([*first, trials, *rest])  # type: ignore[attr-defined]
+    app.command("tune", help=TUNE.format(job=name, data=data))(tune)
+
+
+@contextmanager
+def _searching(trials: int, options: dict[str, Any]) -> Iterator[None]:
+    """What `fit_job` does is to search."""
+
+    def search(model: "Job", data: Any, out: Path, quiet: bool, run: dict[str, Any]) -> None:
+        from elman.tasks.search import Search, Trial
+
+        console = Console(quiet=quiet, highlight=False)
+        wanted = Search(model=model, out=out, seed=model.seed)
+        table = Table.grid(padding=(0, 2))
+        for name, span in wanted.space.items():
+            table.add_row(name.replace("_", " "), escape(str(span)))
+        console.print(table)
+
+        def told(trial: Trial) -> None:
+            console.print(_line(trial, model.MEASURE.short))
+
+        try:
+            wanted.run(data, trials=trials, told=told, **run)
+        except KeyboardInterrupt:
+            console.print("stopped before the end; the same command with --resume goes on from here")
+            raise typer.Exit(130) from None
+        best = wanted.best
+        if best is not None:
+            console.print(f"\nbest: {_line(best, model.MEASURE.short)}\n{escape(str(out))}")
+
+    token = asked_search.set(search)
+    try:
+        yield
+    finally:
+        asked_search.reset(token)
+
+
+def _line(trial: Any, unit: str) -> str:
+    """A trial in a line."""
+    options = ", ".join(f"{name} {_short(value)}" for name, value in trial.options.items())
+    figure = "failed" if trial.validation is None else f"{trial.validation:.4f} {unit}"
+    mark = "  [cyan]best so far[/]" if trial.best else f"  [bright_black]{escape(trial.said[:60])}[/]"
+    return f"{trial.number:4}  {figure}  {trial.epochs} epochs {trial.seconds:.0f} s  {options}{mark}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
