@@ -25,7 +25,7 @@ class Sums:
     def __len__(self):
         return len(self.x)
 
-    def starting_at(self, index, epoch=0):
+    def starting_at(self, index, epoch=0, share=(0, 1)):
         for number in range(index, len(self)):
             spoiled = float("nan") if number == self.bad else 1.0
             yield self.x[number] * spoiled, self.y[number]

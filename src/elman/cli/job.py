@@ -35,6 +35,8 @@ Patience = Annotated[int, Option(help="Epochs without a better validation before
 Validation = Annotated[float, Option(help="Share of the rows kept for validation.")]
 Seed = Annotated[int, Option(help="The same seed gives the same model.")]
 Threads = Annotated[int | None, Option(help="Threads of the CPU.", show_default="all")]
+Devices = Annotated[int, Option(help="Processes, each with a GPU of its own or a share of the cores.")]
+Nodes = Annotated[int, Option(help="Machines; start the same command on each, with torchrun, say.")]
 TimeLimit = Annotated[str | None, Option(help="End after so long: 90s, 10m, 1.5h.", show_default="none")]
 Resume = Annotated[bool, Option("--resume", help="Go on with a training that was stopped.")]
 Fresh = Annotated[bool, Option("--fresh", help="Throw away what is left of one.")]
@@ -68,9 +70,11 @@ def fit_job(
         search(model, data, out, quiet, run)
         return
     from elman.training.files import beside, check_output
+    from elman.training.processes import is_first
 
-    check_output(out)
-    console = Console(quiet=quiet, highlight=False)
+    if is_first():
+        check_output(out)
+    console = Console(quiet=quiet or not is_first(), highlight=False)
 
     def looks_on(model: "Job") -> list[Any]:
         from elman.training.display import TrainingDisplay

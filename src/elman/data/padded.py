@@ -38,9 +38,16 @@ class Padded:
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.rows)
 
-    def starting_at(self, index: int, epoch: int = 0) -> Iterator[Any]:
-        """The batches from number `index` on, in the order of an epoch."""
-        return (self.make(batch) for batch in self._batches(epoch)[index:])
+    def starting_at(self, index: int, epoch: int = 0, share: tuple[int, int] = (0, 1)) -> Iterator[Any]:
+        """The batches from number `index` on, in the order of an epoch.
+
+        Args:
+            index: of the first.
+            epoch: by which the order is drawn.
+            share: (k, n) for every n-th row of each batch, from the k-th on; None where there is none.
+        """
+        part, parts = share
+        return (self.make(rows) if (rows := batch[part::parts]) else None for batch in self._batches(epoch)[index:])
 
     def _batches(self, epoch: int) -> list[list[int]]:
         """Rows are shuffled, sorted by length among those of some batches, and these batches shuffled."""

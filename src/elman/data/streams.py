@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -45,9 +46,18 @@ class Streams:
         first, last = index * self.window, min((index + 1) * self.window, self.steps)
         return self._rows(0)[first:last].contiguous(), self._rows(1)[first:last].contiguous()
 
-    def starting_at(self, index: int, epoch: int = 0) -> Iterator[Window]:
-        """The windows from number `index` on, the same at every epoch."""
-        return (self[number] for number in range(index, len(self)))
+    def starting_at(self, index: int, epoch: int = 0, share: tuple[int, int] = (0, 1)) -> Iterator[Any]:
+        """The windows from number `index` on, the same at every epoch.
+
+        Args:
+            index: of the first.
+            epoch: of no matter here.
+            share: (k, n) for every n-th stream, from the k-th on; None where there is none.
+        """
+        part, parts = share
+        for number in range(index, len(self)):
+            inputs, targets = (side[:, part::parts] for side in self[number])
+            yield (inputs.contiguous(), targets.contiguous()) if inputs.size(1) else None
 
     def _rows(self, shift: int) -> Tensor:
         """The streams [steps, B], read from `shift` on."""

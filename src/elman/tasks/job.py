@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from elman.errors import ArgumentError, DataError
 from elman.training import Batches, History, Measure, Settings
 from elman.training.files import check_apart, check_output
+from elman.training.processes import is_first
 from elman.training.schedule import Schedule, warmup_cosine
 from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries, seconds_of
 
@@ -109,6 +110,8 @@ class Job:
         fresh: bool = False,
         device: str = "auto",
         threads: int | None = None,
+        devices: int = 1,
+        nodes: int = 1,
         callbacks: Callable[[Self], list[Any]] | None = None,
         save_every: float = 10.0,
         time_limit: float | str | None = None,
@@ -124,7 +127,12 @@ class Job:
                 if it had not been (on a GPU torch's own sums may differ in their last bits).
             fresh: throw away what is left of a training that was stopped.
             device: "auto", "cpu", "cuda" or "cuda:N".
-            threads: threads of the CPU.
+            threads: threads of the CPU, of each process.
+            devices: processes on this machine, each with a GPU of its own or a share of the CPU's cores. The rows of a
+                batch are shared out among them: they learn what one learns, but for the order of sums and for what
+                dropout draws. Lightning starts the further ones by running the same script again.
+            nodes: machines, each of which runs the same script (torchrun, Slurm, or MASTER_ADDR, MASTER_PORT and
+                NODE_RANK set by hand); files are written by the first one, and a resumption reads them on all.
             callbacks: makes Lightning callbacks that look on, a `TrainingDisplay`, say.
             save_every: least seconds between two writings of the side file within an epoch.
             time_limit: seconds, or "90s", "10m", "1.5h", after which training ends with the best weights so far; the
@@ -139,10 +147,11 @@ class Job:
             KeyboardInterrupt: Ctrl-C; the model holds and `out` has the best weights so far.
         """
         require_libraries()
-        settings = self._settings(device, threads, seconds_of(time_limit))
+        settings = self._settings(device, threads, seconds_of(time_limit), devices, nodes)
         out = None if out is None else Path(out)
         if out is not None:
-            check_output(out)
+            if is_first():
+                check_output(out)
             check_apart(out, self.paths_in(data))
         elif resume:
             raise ArgumentError("expected `out`, the model file, to resume its training.")
@@ -153,6 +162,8 @@ class Job:
 
         side_file = None if out is None else side_file_of(out)
         resume = side_file is not None and out is not None and choose_start(side_file, out, facts, resume, fresh)
+        if not is_first():
+            out, callbacks = None, None  # one process writes, and shows
         work = Work(
             training=prepared.training,
             validation=prepared.validation,
@@ -245,7 +256,9 @@ class Job:
             if option.init and option.name not in ("optimizer", "schedule")
         }
 
-    def _settings(self, device: str, threads: int | None, time_limit: float | None) -> Settings:
+    def _settings(
+        self, device: str, threads: int | None, time_limit: float | None, devices: int, nodes: int
+    ) -> Settings:
         return Settings(
             epochs=self.epochs,
             learning_rate=self.learning_rate,
@@ -256,6 +269,8 @@ class Job:
             schedule=self.schedule,
             device=device,
             threads=threads,
+            devices=devices,
+            nodes=nodes,
             time_limit=time_limit,
         )
 

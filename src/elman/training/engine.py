@@ -19,7 +19,8 @@ from .curve import draw_curve
 from .files import beside
 from .history import History
 from .learner import CONTENT, Learner, Stopped, Work, weights_of
-from .settings import find_device
+from .processes import is_first, share_of
+from .settings import Settings, find_device
 from .sidefile import SideFile, side_file_of
 
 __all__ = ["Stopped", "Work", "choose_start", "side_file_of", "train"]
@@ -44,7 +45,7 @@ def train(network: nn.Module, work: Work, out: Path | None, resume: bool, callba
     device = find_device(settings.device)
     learner = Learner(network, work)
     try:
-        with _seeded(settings.seed, device), _threads(settings.threads), _quiet(), _ask_on_interrupt(learner):
+        with _seeded(settings.seed, device), _threads(settings), _quiet(), _ask_on_interrupt(learner):
             _fit(learner, device, resume, callbacks)
     except (Stopped, NumericsError) as stop:
         nothing_good = isinstance(stop, NumericsError) and learner.standing.best is None
@@ -106,12 +107,17 @@ def _check_facts(side_file: Path, begun: dict[str, Any], asked: dict[str, Any]) 
 
 def _fit(learner: Learner, device: torch.device, resume: bool, callbacks: list[Callback]) -> None:
     """Hand everything to Lightning's Trainer."""
-    work = learner.work
+    work, settings = learner.work, learner.work.settings
+    devices: int | list[int] = settings.devices
+    if settings.devices == 1 and device.type == "cuda":
+        devices = [device.index or 0]
     done = SideFile().load_checkpoint(work.side_file)[CONTENT]["standing"]["epoch"] if resume else 0
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        max_epochs=work.settings.epochs - done,
+        devices=devices,
+        num_nodes=settings.nodes,
+        strategy="auto" if settings.processes == 1 else "ddp",
+        max_epochs=settings.epochs - done,
         plugins=[SideFile()],
         callbacks=callbacks,
         logger=False,
@@ -121,7 +127,7 @@ def _fit(learner: Learner, device: torch.device, resume: bool, callbacks: list[C
         num_sanity_val_steps=0,
     )
     learner.train()
-    checks = _Pass(lambda: work.validation.starting_at(0)) if work.validation else None
+    checks = _Pass(lambda: work.validation.starting_at(0, 0, share_of())) if work.validation else None
     try:
         trainer.fit(learner, _Pass(learner.windows), checks, ckpt_path=work.side_file if resume else None)
     except SystemExit:  # what Lightning makes of a second Ctrl-C
@@ -146,14 +152,14 @@ def _finish(learner: Learner, out: Path | None) -> None:
     learner.network.eval()
     if standing.best is not None:
         learner.work.finish()
-    if out is not None:
+    if out is not None and is_first():
         learner.work.save(weights_of(learner.network), standing.history)
         standing.history.write_csv(beside(out, ".csv"))
         draw_curve(standing.history, beside(out, ".png"), learner.work.title)
 
 
 def _forget(work: Work) -> None:
-    if work.side_file is not None:
+    if work.side_file is not None and is_first():
         SideFile().remove_checkpoint(work.side_file)
 
 
@@ -166,9 +172,9 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def _threads(settings: Settings) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+    torch.set_num_threads(settings.threads or max(1, before // settings.devices))
     try:
         yield
     finally:

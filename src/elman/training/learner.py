@@ -1,5 +1,6 @@
 """The network in training: what Lightning calls at each window, and what is kept so that it can go on later."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from elman.errors import NumericsError
 
 from .history import History, Measure
 from .loss import Batches, Loss, detached
+from .processes import gathered, largest, share_of, summed
 from .settings import Settings
 from .standing import Standing, Tally, random_state, set_random_state
 
@@ -84,11 +86,12 @@ class Learner(LightningModule):
         self.stop_asked = False
         self.saved_at = time.monotonic()
         self._random: dict[str, Tensor] | None = None
+        self._elapsed = 0.0  # as all processes have it
 
     def windows(self) -> Iterator[tuple[int, Any]]:
         """What is left of this epoch: the number of each window and the window."""
         first = self.standing.window
-        yield from enumerate(self.work.training.starting_at(first, self.standing.epoch), first)
+        yield from enumerate(self.work.training.starting_at(first, self.standing.epoch, share_of()), first)
 
     def configure_optimizers(self) -> Any:
         settings = self.work.settings
@@ -102,7 +105,11 @@ class Learner(LightningModule):
     def on_train_start(self) -> None:
         if self._random is not None:
             set_random_state(self._random, self.device)
-        elif self.work.side_file is not None:
+            return
+        rank, _ = share_of()
+        if rank:
+            torch.manual_seed(self.work.settings.seed + rank)  # or all would drop the same entries
+        if self.work.side_file is not None:
             self._keep()  # from here on a training that is killed can be told from one that never began
 
     def training_step(self, batch: tuple[int, Any]) -> Tensor:
@@ -110,28 +117,32 @@ class Learner(LightningModule):
         standing = self.standing
         loss = self._loss(window, None if number == 0 else standing.state)
         standing.state = detached(loss.state)
-        standing.tally.add(loss)
-        standing.size += loss.size
-        return loss.total / loss.count
+        total, count, size = summed([loss.total.item(), loss.count, loss.size], self.device)
+        self._check("loss", total)
+        standing.tally.add(total, int(size))
+        standing.size += int(size)
+        return loss.total * (share_of()[1] / count)  # the mean over all processes is taken of the gradients
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.work.settings.clip)
-        if not torch.isfinite(norm):
-            raise NumericsError(self._told("gradient", float(norm)))
+        self._check("gradient", float(norm))
 
     def on_train_batch_end(self, outputs: Any, batch: tuple[int, Any], batch_idx: int) -> None:
         standing = self.standing
         standing.step += 1
         standing.window = batch[0] + 1
+        due = time.monotonic() - self.saved_at >= self.work.save_every
+        self._elapsed, keep, stop = largest([standing.elapsed, due, self.stop_asked], self.device)
+        self.stop_asked = bool(stop)
         if standing.window == len(self.work.training):
             return  # the validation is still to come: what is kept is kept after it
         if standing.step % max(1, self.work.steps // ROWS) == 0:
             standing.close_row(None, standing.epoch + standing.window / len(self.work.training), self.learning_rate)
         if self._time_is_up:
             self.trainer.should_stop = True  # after a validation
-        if self.stop_asked or time.monotonic() - self.saved_at >= self.work.save_every:
+        if stop or keep:
             self._keep()
-        if self.stop_asked:
+        if stop:
             raise Stopped
 
     def on_validation_epoch_start(self) -> None:
@@ -140,7 +151,12 @@ class Learner(LightningModule):
     def validation_step(self, batch: Any) -> None:
         loss = self._loss(batch, self.check_state)
         self.check_state = loss.state
-        self.checked.add(loss)
+        self.checked.add(loss.total.item(), loss.size)
+
+    def on_validation_epoch_end(self) -> None:
+        total, size = summed([self.checked.total, self.checked.size], self.device)
+        self._check("loss", total)
+        self.checked = Tally(total, int(size))
 
     def on_train_epoch_end(self) -> None:
         standing = self.standing
@@ -162,27 +178,30 @@ class Learner(LightningModule):
             raise Stopped
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        own = {"state": self.standing.state, "random": random_state(self.device)}
         checkpoint[CONTENT] = {
             "facts": self.work.facts,
             "standing": self.standing.values(),
-            "random": random_state(self.device),
+            "processes": gathered(own),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         content = checkpoint[CONTENT]
-        self.standing = Standing.from_values(content["standing"], self.device)
-        self._random = content["random"]
+        own = content["processes"][share_of()[0]]
+        self.standing = Standing.from_values(content["standing"], own["state"], self.device)
+        self._random = own["random"]
+        self._elapsed = self.standing.elapsed
 
     @property
     def _by_time(self) -> int:
         """Steps that would have been taken by now if all were to be taken in the time there is."""
         limit = self.work.settings.time_limit
-        return 0 if limit is None else int(self.work.steps * self.standing.elapsed / limit)
+        return 0 if limit is None else int(self.work.steps * self._elapsed / limit)
 
     @property
     def _time_is_up(self) -> bool:
         limit = self.work.settings.time_limit
-        return limit is not None and self.standing.elapsed >= limit
+        return limit is not None and self._elapsed >= limit
 
     @property
     def learning_rate(self) -> float:
@@ -190,10 +209,16 @@ class Learner(LightningModule):
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def _loss(self, batch: Any, state: Any) -> Loss:
-        loss: Loss = self.network.loss(batch, state)  # type: ignore[operator]
-        if not torch.isfinite(loss.total):
-            raise NumericsError(self._told("loss", loss.total.item()))
-        return loss
+        """The loss over a batch; zero where a process has no row of it."""
+        if batch is None:
+            nothing = sum((p.sum() * 0 for p in self.network.parameters()), torch.zeros((), device=self.device))
+            return Loss(torch.as_tensor(nothing), 0, 0, state)
+        return self.network.loss(batch, state)  # type: ignore[operator, no-any-return]
+
+    def _check(self, what: str, value: float) -> None:
+        """Raise unless a sum over all processes is a number, in all of them at once."""
+        if not math.isfinite(value):
+            raise NumericsError(self._told(what, value))
 
     def _told(self, what: str, value: float) -> str:
         standing = self.standing

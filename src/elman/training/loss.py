@@ -39,8 +39,14 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def starting_at(self, index: int, epoch: int = 0) -> Iterator[Any]:
-        """The batches of an epoch from number `index` on."""
+    def starting_at(self, index: int, epoch: int = 0, share: tuple[int, int] = (0, 1)) -> Iterator[Any]:
+        """The batches of an epoch from number `index` on.
+
+        Args:
+            index: of the first.
+            epoch: by which the order is drawn.
+            share: (k, n) for the k-th of n parts of each batch; None in place of a part without rows.
+        """
         ...
 
 

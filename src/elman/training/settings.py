@@ -30,6 +30,9 @@ class Settings:
         schedule: factor on the learning rate for (steps taken, steps in all).
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: threads of the CPU, or None to leave them as they are.
+        devices: processes on each machine, each with a GPU of its own or a share of the CPU's cores; the rows of a
+            batch are shared out among them.
+        nodes: machines.
         time_limit: seconds after which training ends with what it has; the learning rate then falls with the time.
     """
 
@@ -42,11 +45,15 @@ class Settings:
     schedule: Schedule = warmup_cosine
     device: str = "auto"
     threads: int | None = None
+    devices: int = 1
+    nodes: int = 1
     time_limit: float | None = None
 
     def __post_init__(self) -> None:
         at_least("epochs", self.epochs, 1)
         at_least("patience", self.patience, 1)
+        at_least("devices", self.devices, 1)
+        at_least("nodes", self.nodes, 1)
         above("learning_rate", self.learning_rate, 0)
         at_most("learning_rate", self.learning_rate, 1e12)
         above("clip", self.clip, 0)
@@ -57,6 +64,11 @@ class Settings:
 
         if self.time_limit is not None:
             above("time_limit", self.time_limit, 0)
+
+    @property
+    def processes(self) -> int:
+        """How many processes train the network."""
+        return self.devices * self.nodes
 
     def facts(self) -> dict[str, Any]:
         """All that decides the numbers of a training, as plain values, to tell whether two trainings are one."""
@@ -69,7 +81,8 @@ class Settings:
             "optimizer": _name_of(self.optimizer),
             "schedule": _name_of(self.schedule),
             "device": find_device(self.device).type,
-            "threads": self.threads or torch.get_num_threads(),
+            "threads": self.threads or max(1, torch.get_num_threads() // self.devices),
+            "processes": self.processes,
         }
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .history import History, Row
-from .loss import Loss, on_device
+from .loss import on_device
 
 
 @dataclass
@@ -23,10 +23,10 @@ class Tally:
     total: float = 0.0
     size: int = 0
 
-    def add(self, loss: Loss) -> None:
+    def add(self, total: float, size: int) -> None:
         """Add the loss of one window."""
-        self.total += loss.total.item()
-        self.size += loss.size
+        self.total += total
+        self.size += size
 
 
 @dataclass
@@ -70,13 +70,12 @@ class Standing:
         return row
 
     def values(self) -> dict[str, Any]:
-        """All of it as plain values and tensors."""
+        """All of it but the state, as plain values and tensors."""
         return {
             "epoch": self.epoch,
             "window": self.window,
             "step": self.step,
             "size": self.size,
-            "state": self.state,
             "tally": asdict(self.tally),
             "history": self.history.to_json(),
             "best": self.best,
@@ -84,15 +83,15 @@ class Standing:
         }
 
     @classmethod
-    def from_values(cls, values: dict[str, Any], device: torch.device) -> "Standing":
-        """What `values` gave, its state on a device."""
+    def from_values(cls, values: dict[str, Any], state: Any, device: torch.device) -> "Standing":
+        """What `values` gave, and the state beside it on a device."""
         return cls(
             history=History.from_json(values["history"]),
             epoch=values["epoch"],
             window=values["window"],
             step=values["step"],
             size=values["size"],
-            state=on_device(values["state"], device),
+            state=on_device(state, device),
             tally=Tally(**values["tally"]),
             best=values["best"],
             seconds=values["seconds"],

@@ -1,0 +1,92 @@
+"""Several processes that train one network learn what one learns, and can be killed."""
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import elman
+from elman.data import Padded, Streams
+from processes import JOBS
+
+HERE = Path(__file__).parent
+pytestmark = pytest.mark.slow
+
+
+def begin(job, folder, devices, nodes=1, *more, **environment):
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, str(HERE / "processes.py"), job, str(folder), str(devices), str(nodes), *more]
+    return subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
+
+
+def figures(folder):
+    with (folder / "m.csv").open() as file:
+        return [[float(row[name] or 0) for name in ("step", "training", "validation")] for row in csv.DictReader(file)]
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+@pytest.mark.parametrize("job", [job for job in JOBS if job != "dropped"])
+def test_two_processes_learn_what_one_learns(job, tmp_path):
+    alone, shared = begin(job, tmp_path / "alone", 1), begin(job, tmp_path / "shared", 2)
+    assert (alone.wait(), shared.wait()) == (0, 0)
+    torch.testing.assert_close(
+        torch.tensor(figures(tmp_path / "shared")), torch.tensor(figures(tmp_path / "alone")), rtol=2e-4, atol=1e-6
+    )
+    one, other = (elman.load(tmp_path / folder / "m.elman").network.state_dict() for folder in ("alone", "shared"))
+    for name, weight in one.items():
+        torch.testing.assert_close(other[name], weight, rtol=1e-2, atol=2e-4)
+
+
+def test_two_machines_learn_what_two_processes_learn(tmp_path):
+    given = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    nodes = [begin("dropped", tmp_path / "nodes", 1, 2, **given, NODE_RANK=str(n)) for n in (0, 1)]
+    together = begin("dropped", tmp_path / "devices", 2)
+    assert [each.wait() for each in (*nodes, together)] == [0, 0, 0]
+    assert figures(tmp_path / "nodes") == figures(tmp_path / "devices")
+
+
+def test_processes_that_are_killed_go_on_bit_for_bit(tmp_path):
+    whole = begin("dropped", tmp_path / "whole", 2)
+    assert whole.wait() == 0
+    folder, kills = tmp_path / "killed", 0
+    side = folder / "m.elman.resume"
+    while kills < 2:
+        child = begin("dropped", folder, 2, 1, *["resume"][: kills and 1])
+        seen, until = side.stat().st_mtime if side.exists() else 0.0, time.monotonic() + 120
+        while child.poll() is None and time.monotonic() < until:
+            if side.exists() and side.stat().st_mtime > seen:
+                time.sleep(0.1)
+                break
+            time.sleep(0.005)
+        os.killpg(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        kills += 1
+    last = begin("dropped", folder, 2, 1, "resume")
+    assert last.wait() == 0
+    assert figures(folder) == figures(tmp_path / "whole")
+
+
+def test_a_share_of_the_rows_is_taken_of_each_batch():
+    whole = Padded([3, 1, 2, 5, 4], lambda rows: rows, 2, seed=3)
+    parts = [list(whole.starting_at(0, 1, (part, 2))) for part in (0, 1)]
+    for batch, first, second in zip(whole.starting_at(0, 1), *parts, strict=True):
+        assert sorted(batch) == sorted([*(first or []), *(second or [])])
+    streams = Streams(torch.arange(31), 3, 4)
+    for (x, y), left, right in zip(
+        streams.starting_at(0), streams.starting_at(0, 0, (0, 2)), streams.starting_at(0, 0, (1, 2)), strict=True
+    ):
+        assert torch.equal(x[:, [0, 2]], left[0])
+        assert torch.equal(y[:, [1]], right[1])
+    assert list(Streams(torch.arange(9), 1, 4).starting_at(0, 0, (1, 2))) == [None, None]
