@@ -54,7 +54,7 @@ def test_it_learns_text(reader):
     assert said["label"].to_list() == ["has b", "none"] and (said["probability"] > 0.6).all()
     torch.testing.assert_close(torch.tensor(said.select("P(has b)", "P(none)").rows()).sum(1), torch.ones(2))
     assert sorted(p.name for p in out.parent.iterdir()) == [
-        "words.csv", "words.elman", "words.labels.png", "words.png",
+        "words.csv", "words.elman", "words.html", "words.labels.png", "words.png",
     ]  # fmt: skip
 
 

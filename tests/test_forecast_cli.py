@@ -41,6 +41,7 @@ def test_fit_predict_score(elman_forecast, tmp_path):
         "air.csv",
         "air.elman",
         "air.fan.png",
+        "air.html",
         "air.png",
         data.name,
     ]

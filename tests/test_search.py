@@ -43,7 +43,7 @@ def test_the_best_trial_is_kept_and_the_first_has_the_options_given(tmp_path):
     assert all(getattr(model, name) == value for name, value in best.options.items())
     assert elman.load(tmp_path / "m.elman").configuration() == model.configuration()
     assert {f.name for f in tmp_path.iterdir()} == {
-        "m.elman", "m.csv", "m.png", "m.labels.png", "m.elman.search", "m.trials.csv", "m.trials.png",
+        "m.elman", "m.csv", "m.png", "m.html", "m.labels.png", "m.elman.search", "m.trials.csv", "m.trials.png",
     }  # fmt: skip
     assert len(trials_of(tmp_path)) == 4
 

@@ -49,7 +49,7 @@ def test_fit_sample_score(elman_text, book, tmp_path):
     assert len(re.findall(r"^ +[12] +\d\.\d{3} +\d\.\d{3}", said, flags=re.MULTILINE)) == 2
     assert "\x1b" not in said
     assert not re.search("(?i)lightning|warning|gpu available", said)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["book.txt", "m.csv", "m.elman", "m.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["book.txt", "m.csv", "m.elman", "m.html", "m.png"]
 
     code, said, _ = elman_text("sample", out, "--prompt", "[red]:smile: one", "--length", 20, "--seed", 4)
     assert code == 0

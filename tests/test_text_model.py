@@ -46,7 +46,7 @@ def test_it_learns(rhymer):
 
 def test_only_model_history_and_curve_are_left(rhymer):
     model, out = rhymer
-    assert sorted(path.name for path in out.parent.iterdir()) == ["rhyme.csv", "rhyme.elman", "rhyme.png"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["rhyme.csv", "rhyme.elman", "rhyme.html", "rhyme.png"]
     assert len(out.with_suffix(".csv").read_text().splitlines()) == len(model.history.rows) + 1
 
 
@@ -238,7 +238,7 @@ def test_nan_keeps_the_last_good_weights(tmp_path, monkeypatch):
     back = TextModel.load(out)
     assert len(back.history.epochs) == 1
     assert back.score(RHYME).bits_per_character == pytest.approx(back.history.best.validation, rel=0.2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.html", "m.png"]
 
 
 def test_foreign_and_damaged_model_files(rhymer, tmp_path):

@@ -120,7 +120,7 @@ def test_after_a_crash_the_same_bits(tmp_path, whole, crash, save_every):
     assert side_file_of(out).exists()
     fit(out, resume=True, save_every=0.0)
     assert outcome(out) == whole
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.html", "m.png"]
 
 
 class Interrupt(Callback):
@@ -139,7 +139,7 @@ def test_after_ctrl_c_the_same_bits(tmp_path, whole, step):
     out = tmp_path / "m.elman"
     with pytest.raises(KeyboardInterrupt):
         fit(out, Interrupt(step))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.elman.resume", "m.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.elman.resume", "m.html", "m.png"]
     fit(out, resume=True)
     assert outcome(out) == whole
 
@@ -227,10 +227,10 @@ def test_killed_at_random_moments_the_same_bits(tmp_path, whole, seed):
         process.send_signal(signal.SIGKILL)
         process.wait()
         words = ["--resume"]
-    if side.exists() or not out.with_suffix(".png").exists():  # else it was faster than the kill
+    if side.exists() or not out.with_suffix(".html").exists():  # else it was faster than the kill
         assert child(out, "--resume").wait() == 0
     assert outcome(out) == whole
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.html", "m.png"]
 
 
 @pytest.mark.slow
@@ -241,4 +241,4 @@ def test_killed_in_the_middle_of_a_write_the_same_bits(tmp_path, whole, dies_at)
     assert part_of(side_file_of(out)).exists() or part_of(out).exists()
     assert child(out, "--resume").wait() == 0
     assert outcome(out) == whole
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.elman", "m.html", "m.png"]

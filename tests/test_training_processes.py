@@ -90,3 +90,17 @@ def test_a_share_of_the_rows_is_taken_of_each_batch():
         assert torch.equal(x[:, [0, 2]], left[0])
         assert torch.equal(y[:, [1]], right[1])
     assert list(Streams(torch.arange(9), 1, 4).starting_at(0, 0, (1, 2))) == [None, None]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_killed_twenty_times_a_model_is_the_same_bit_for_bit(job, tmp_path):
+    made = subprocess.run(
+        [sys.executable, str(HERE / "killed.py"), job, str(tmp_path), "5"],
+        stdout=subprocess.PIPE, text=True, timeout=400, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert int(made.stdout) >= 1
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    one, other = (elman.load(tmp_path / folder / "m.elman") for folder in ("whole", "killed"))
+    assert one.checked == other.checked
+    for name, weight in one.network.state_dict().items():
+        assert torch.equal(other.network.state_dict()[name], weight), name

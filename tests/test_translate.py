@@ -37,7 +37,12 @@ def test_it_learns(writer):
     assert score.wrong < 0.25 < score.baseline == 1 and score.chrf > 90 > 50 > score.baseline_chrf
     assert score.errors < 0.1 and score.interval[0] <= score.wrong <= score.interval[1]
     assert model.predict({"input": ["abc", "g"]})["output"].to_list() == ["aabbcc", "gg"]
-    assert sorted(p.name for p in out.parent.iterdir()) == ["doubled.csv", "doubled.elman", "doubled.png"]
+    assert sorted(p.name for p in out.parent.iterdir()) == [
+        "doubled.csv",
+        "doubled.elman",
+        "doubled.html",
+        "doubled.png",
+    ]
 
 
 def test_several_translations_are_in_order(writer):

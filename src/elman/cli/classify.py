@@ -90,6 +90,7 @@ def fit(
     time_limit: job.TimeLimit = None,
     resume: job.Resume = False,
     fresh: job.Fresh = False,
+    as_json: job.Json = False,
     quiet: job.Quiet = False,
 ) -> None:
     """Learn labels; see FIT."""
@@ -110,7 +111,7 @@ def fit(
         ]
 
     job.fit_job(
-        model, data, out, facts, lambda: model.checked, [".labels.png"], quiet=quiet, resume=resume, fresh=fresh,
+        model, data, out, facts, quiet=quiet, as_json=as_json, resume=resume, fresh=fresh,
         device=device, threads=threads, time_limit=time_limit, devices=devices, nodes=nodes,
     )  # fmt: skip
 

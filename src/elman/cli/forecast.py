@@ -1,19 +1,16 @@
 """`elman forecast`: learn series, go on with them, measure how well."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from . import job
+from . import job, search
 
 if TYPE_CHECKING:
-    from elman.tasks import ForecastModel
     from elman.tasks.forecast import Score
 
 FIT = """
@@ -47,6 +44,7 @@ What is written, beside each other:
     model.csv            the figures of the training
     model.png            the learning curve
     model.fan.png        the forecast of what was held out, as a fan chart
+    model.html           a report: all of these on one page
     model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs.
 
 \b
@@ -129,6 +127,9 @@ def fit(
     seed: Seed = 0,
     device: job.Device = "auto",
     threads: job.Threads = None,
+    devices: job.Devices = 1,
+    nodes: job.Nodes = 1,
+    time_limit: job.TimeLimit = None,
     resume: job.Resume = False,
     fresh: job.Fresh = False,
     as_json: job.Json = False,
@@ -163,13 +164,25 @@ def fit(
         validation=validation,
         seed=seed,
     )
-    console = Console(quiet=quiet or as_json, highlight=False)
-    looks_on = None if quiet or as_json else _show(console, out, data)
-    try:
-        model.fit(data, out=out, resume=resume, fresh=fresh, device=device, threads=threads, callbacks=looks_on)
-    except KeyboardInterrupt:
-        raise job.stopped(console, out) from None
-    _show_end(console, model, out, as_json)
+
+    def facts() -> list[tuple[str, str]]:
+        assert model.panel is not None
+        told = [(name, f"{value:,}" if isinstance(value, int) else str(value)) for name, value in model.about.items()]
+        source = "passengers of airlines, 1949 to 1960" if data is None else str(data)
+        return [("data", source), *told, *(("found", each) for each in model.panel.report)]
+
+    def show(console: Console) -> None:
+        if model.found is not None:
+            _show_score(console, model.found, as_json=False)
+
+    job.fit_job(
+        model, data, out, facts, quiet=quiet, as_json=as_json, show=show,
+        figures=lambda: {} if model.found is None else model.found.to_json(), resume=resume, fresh=fresh,
+        device=device, threads=threads, time_limit=time_limit, devices=devices, nodes=nodes,
+    )  # fmt: skip
+
+
+search.add_tune(app, fit, "forecast", "sales.csv --time date --y sales")
 
 
 @app.command(help=PREDICT)
@@ -235,44 +248,6 @@ def _blocks(text: str) -> tuple[tuple[int, int], ...]:
         return tuple((count, steps) for count, steps in pairs)
     except ValueError:
         raise ArgumentError(f"expected --blocks like 12x30,8x7 (twelve means over 30 steps), got {text!r}.") from None
-
-
-def _show(console: Console, out: Path, data: Path | None) -> Callable[["ForecastModel"], list[Any]]:
-    """What `fit` shows: makes the callbacks that look on, once there is a network to say something about."""
-
-    def callbacks(model: "ForecastModel") -> list[Any]:
-        from elman.training.display import TrainingDisplay
-
-        assert model.panel is not None
-        facts = Table.grid(padding=(0, 2))
-        facts.add_column(style="bright_black")
-        facts.add_row("data", "passengers of airlines, 1949 to 1960" if data is None else escape(str(data)))
-        for name, value in model.about.items():
-            facts.add_row(name, f"{value:,}" if isinstance(value, int) else value)
-        for found in model.panel.report:
-            facts.add_row("found", escape(found))
-        facts.add_row("network", model.summary)
-        facts.add_row("output", escape(str(out)))
-        console.print(facts)
-        console.print()
-        return [TrainingDisplay(console)]
-
-    return callbacks
-
-
-def _show_end(console: Console, model: "ForecastModel", out: Path, as_json: bool) -> None:
-    """How well the model forecasts what was held out, and the files that were written."""
-    from elman.training.files import beside
-
-    fan = beside(out, ".fan.png")
-    if model.held_out:
-        found = model.score()
-        model.draw(fan, back=model.held_out)
-        console.print()
-        if as_json or not console.quiet:
-            _show_score(Console(highlight=False, soft_wrap=True), found, as_json)
-    files = (path for path in (out, beside(out, ".png"), beside(out, ".csv"), fan) if path.is_file())
-    console.print("\n" + ", ".join(escape(str(path)) for path in files))
 
 
 def _show_score(console: Console, found: "Score", as_json: bool) -> None:

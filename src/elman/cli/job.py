@@ -48,10 +48,12 @@ def fit_job(
     data: Path | None,
     out: Path,
     facts: Callable[[], Sequence[tuple[str, str]]],
-    checked: Callable[[], dict[str, float]],
-    pictures: Sequence[str] = (),
     *,
     quiet: bool,
+    as_json: bool = False,
+    comment: Callable[[], str] | None = None,
+    show: Callable[[Console], None] | None = None,
+    figures: Callable[[], dict[str, Any]] | None = None,
     **run: Any,
 ) -> None:
     """Train a model, and show how it goes.
@@ -61,9 +63,11 @@ def fit_job(
         data: as for its `fit`.
         out: the model file.
         facts: what to say before the first epoch, two words a line, once there is a network.
-        checked: the figures to print at the end.
-        pictures: endings of further files that it leaves beside the model.
         quiet: say nothing.
+        as_json: say nothing but the figures at the end, as JSON.
+        comment: makes a few words at the end of each epoch.
+        show: prints the figures at the end, where a line for each will not do.
+        figures: gives them for JSON, where they are not `model.checked`.
         run: further arguments of `fit`.
     """
     if (search := asked_search.get()) is not None:
@@ -74,7 +78,7 @@ def fit_job(
 
     if is_first():
         check_output(out)
-    console = Console(quiet=quiet or not is_first(), highlight=False)
+    console = Console(quiet=quiet or as_json or not is_first(), highlight=False, soft_wrap=True)
 
     def looks_on(model: "Job") -> list[Any]:
         from elman.training.display import TrainingDisplay
@@ -85,15 +89,20 @@ def fit_job(
             table.add_row(name, escape(said))
         console.print(table)
         console.print()
-        return [TrainingDisplay(console)]
+        return [TrainingDisplay(console, comment)]
 
     try:
-        model.fit(data, out=out, callbacks=None if quiet else looks_on, **run)
+        model.fit(data, out=out, callbacks=None if console.quiet else looks_on, **run)
     except KeyboardInterrupt:
         raise stopped(console, out) from None
-    for line in figures_as_text(checked()):
-        console.print(line)
-    files = (path for path in (out, *(beside(out, end) for end in (".png", *pictures, ".csv"))) if path.is_file())
+    if as_json and is_first():
+        typer.echo(json.dumps(figures() if figures else model.checked, indent=2))
+    elif show is not None and not console.quiet:
+        show(console)
+    else:
+        console.print("\n".join(figures_as_text(model.checked)))
+    endings = (".html", ".png", *model.PICTURES, ".csv")
+    files = (path for path in (out, *(beside(out, end) for end in endings)) if path.is_file())
     console.print(f"\n{', '.join(escape(str(path)) for path in files)}")
 
 

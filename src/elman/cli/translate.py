@@ -86,6 +86,7 @@ def fit(
     time_limit: job.TimeLimit = None,
     resume: job.Resume = False,
     fresh: job.Fresh = False,
+    as_json: job.Json = False,
     quiet: job.Quiet = False,
 ) -> None:
     """Learn to write; see FIT."""
@@ -107,7 +108,7 @@ def fit(
         ]
 
     job.fit_job(
-        model, data, out, facts, lambda: model.checked, quiet=quiet, resume=resume, fresh=fresh, device=device,
+        model, data, out, facts, quiet=quiet, as_json=as_json, resume=resume, fresh=fresh, device=device,
         threads=threads, time_limit=time_limit, devices=devices, nodes=nodes,
     )  # fmt: skip
 

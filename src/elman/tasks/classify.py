@@ -86,6 +86,7 @@ class ClassifyModel(Job):
     """
 
     NAME: ClassVar[str] = "classify"
+    PICTURES: ClassVar[tuple[str, ...]] = (".labels.png",)
     MEASURE: ClassVar[Measure] = Measure("loss", "loss", 1.0, "rows")
 
     input: str | None = None
@@ -109,7 +110,6 @@ class ClassifyModel(Job):
     labels: tuple[str, ...] = field(default=(), init=False, repr=False)
     center: tuple[float, float] = field(default=(0.0, 1.0), init=False, repr=False)
     temperature: float = field(default=1.0, init=False, repr=False)
-    checked: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -259,7 +259,6 @@ class ClassifyModel(Job):
             "labels": list(self.labels),
             "center": list(self.center),
             "temperature": self.temperature,
-            "checked": self.checked,
         }
 
     def restore(self, content: dict[str, Any]) -> None:
@@ -268,7 +267,6 @@ class ClassifyModel(Job):
         self.labels = tuple(content["labels"])
         self.center = (content["center"][0], content["center"][1])
         self.temperature = content["temperature"]
-        self.checked = dict(content["checked"])
         self._build(torch.ones(max(1, len(self.labels))))
 
     @property

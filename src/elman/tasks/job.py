@@ -18,6 +18,7 @@ from elman.training.schedule import Schedule, warmup_cosine
 from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries, seconds_of
 
 from .archive import load_archive, save_archive
+from .report import write_report
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +57,16 @@ class Job:
     Attributes:
         NAME: of the job, as in `elman NAME`.
         MEASURE: the figure that is shown, and by which the best epoch is chosen.
+        PICTURES: endings of the pictures that `finished` leaves beside the model.
         network: the network, once there is one: a `training.Trainable`.
         history: what happened in training.
         about: what it was trained on, and whatever else a job wants to be told of its models.
+        checked: the figures on what was kept for validation, beside those of what is naive.
     """
 
     NAME: ClassVar[str]
     MEASURE: ClassVar[Measure]
+    PICTURES: ClassVar[tuple[str, ...]] = ()
 
     epochs: int = 8
     batch_size: int = 16
@@ -77,6 +81,7 @@ class Job:
     network: Any = field(default=None, init=False, repr=False)
     history: History = field(init=False, repr=False)
     about: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    checked: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.history = History(self.MEASURE)
@@ -121,8 +126,9 @@ class Job:
 
         Args:
             data: see the class of the job.
-            out: the model file. It is written at each better epoch; the history (.csv) and the learning curve
-                (.png) come beside it. While training runs, `out` + ".resume" holds all that is needed to go on.
+            out: the model file. It is written at each better epoch; the history (.csv) and the learning curve (.png)
+                come beside it, and at the end a report (.html). While training runs, `out` + ".resume" holds all that
+                is needed to go on.
             resume: go on with a training that was stopped; on the CPU it ends in the same numbers, bit for bit, as
                 if it had not been (on a GPU torch's own sums may differ in their last bits).
             fresh: throw away what is left of a training that was stopped.
@@ -176,6 +182,7 @@ class Job:
             title=self.summary,
             finish=partial(self.finished, prepared, out),
             watch=watch,
+            report=(lambda: None) if out is None else partial(write_report, self, out),
         )
         train(self.network, work, out, resume, callbacks(self) if callbacks else [])
         return self
@@ -215,7 +222,7 @@ class Job:
             model.restore(content)
             model.network.load_state_dict(weights)
             model.history = History.from_json(content["history"])
-            model.about = dict(content.get("about", {}))
+            model.about, model.checked = dict(content["about"]), dict(content["checked"])
         except (KeyError, TypeError, RuntimeError) as error:
             raise DataError(f"{path}: expected a whole elman model file, got one that is damaged ({error}).") from None
         model.network.to(find_device(device)).eval()
@@ -278,8 +285,9 @@ class Job:
         """Take the history over, and write the model file where there is to be one."""
         self.history = history
         if path is not None:
-            kept = {"configuration": self.configuration(), "history": history.to_json(), "about": self.about}
-            save_archive(path, self.NAME, weights, {**kept, **self.content()})
+            kept = {"configuration": self.configuration(), "history": history.to_json()}
+            told = {"about": self.about, "checked": self.checked}
+            save_archive(path, self.NAME, weights, {**kept, **told, **self.content()})
 
 
 def split_rows(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:

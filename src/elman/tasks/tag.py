@@ -119,7 +119,6 @@ class TagModel(Job):
     inputs: TokenInputs | None = field(default=None, init=False, repr=False)
     labels: tuple[str, ...] = field(default=(), init=False, repr=False)
     usual: dict[str, str] = field(default_factory=dict, init=False, repr=False)
-    checked: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -200,13 +199,13 @@ class TagModel(Job):
         """What is read, and which tags there are."""
         assert self.inputs is not None
         known = {"inputs": self.inputs.to_json(), "labels": list(self.labels)}
-        return {**known, "usual": self.usual, "checked": self.checked}
+        return {**known, "usual": self.usual}
 
     def restore(self, content: dict[str, Any]) -> None:
         """What is read, the tags, and the network of these sizes."""
         self.inputs = TokenInputs.from_json(content["inputs"])
         self.labels = tuple(content["labels"])
-        self.usual, self.checked = dict(content["usual"]), dict(content["checked"])
+        self.usual = dict(content["usual"])
         self._build()
 
     @property

@@ -94,7 +94,6 @@ class TranslateModel(Job):
     sources: Symbols | None = field(default=None, init=False, repr=False)
     targets: Symbols | None = field(default=None, init=False, repr=False)
     longest: float = field(default=1.0, init=False, repr=False)
-    checked: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -187,13 +186,12 @@ class TranslateModel(Job):
             "sources": self.sources.to_json(),
             "targets": self.targets.to_json(),
             "longest": self.longest,
-            "checked": self.checked,
         }
 
     def restore(self, content: dict[str, Any]) -> None:
         """The symbols, and the network of their number."""
         self.sources, self.targets = (Symbols.from_json(content[name]) for name in ("sources", "targets"))
-        self.longest, self.checked = content["longest"], dict(content["checked"])
+        self.longest = content["longest"]
         self._build()
 
     @property

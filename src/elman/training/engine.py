@@ -156,6 +156,7 @@ def _finish(learner: Learner, out: Path | None) -> None:
         learner.work.save(weights_of(learner.network), standing.history)
         standing.history.write_csv(beside(out, ".csv"))
         draw_curve(standing.history, beside(out, ".png"), learner.work.title)
+        learner.work.report()
 
 
 def _forget(work: Work) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from elman.errors import ArgumentError, DataError
 
 HEADER = "elman"
+BESIDE = (".csv", ".png", ".html")  # what every training leaves beside its model file
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -88,17 +89,17 @@ def beside(model: Path, ending: str) -> Path:
 
 
 def check_output(path: Path) -> None:
-    """Raise unless a model file can be written at `path`, and its history and picture beside it.
+    """Raise unless a model file can be written at `path`, and its history, picture and report beside it.
 
     What an interrupted write left there is removed.
 
     Raises:
         DataError: the folder is missing, is no folder, or cannot be written.
-        ArgumentError: one of the names is that of something else than a file, or `path` that of a history or picture.
+        ArgumentError: one of the names is that of something else than a file, or `path` has the ending of another one.
     """
-    if path.suffix in (".csv", ".png"):
+    if path.suffix in BESIDE:
         raise ArgumentError(f"{path}: expected the name of a model file, for example model.elman.")
-    for name in (path, beside(path, ".csv"), beside(path, ".png")):
+    for name in (path, *(beside(path, ending) for ending in BESIDE)):
         if name.exists() and not name.is_file():
             raise ArgumentError(f"{name}: expected a name to write a file at, got a folder or a device.")
     folder = path.parent
@@ -113,7 +114,7 @@ def check_output(path: Path) -> None:
 
 def check_apart(model: Path, sources: Iterable[Path]) -> None:
     """Raise ArgumentError where training would write over, or into, what it reads."""
-    written = {beside(model, ending).resolve() for ending in (".csv", ".png")} | {model.resolve()}
+    written = {beside(model, ending).resolve() for ending in BESIDE} | {model.resolve()}
     for source in sources:
         if source.resolve() in written:
             raise ArgumentError(f"{source} is read and would be written over: give another name for the model.")

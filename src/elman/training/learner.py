@@ -45,6 +45,7 @@ class Work:
         finish: called when the network holds the best weights of whole epochs, before these are written for the last
             time; it may change them.
         watch: called at the end of each epoch; training ends where it says True.
+        report: called when all files but a report are written.
     """
 
     training: Batches
@@ -58,6 +59,7 @@ class Work:
     title: str = ""
     finish: Callable[[], None] = lambda: None
     watch: Callable[[History], bool] = lambda history: False
+    report: Callable[[], None] = lambda: None
 
     @property
     def steps(self) -> int:

@@ -14,6 +14,7 @@ from elman.errors import ArgumentError, DataError
 from elman.tasks.inputs import check_network
 from elman.tasks.job import Job, Prepared
 from elman.training import Measure
+from elman.training.files import beside
 from elman.training.settings import at_least, check_seed
 
 from .calibrate import calibrate
@@ -77,6 +78,7 @@ class ForecastModel(Job):
     """
 
     NAME: ClassVar[str] = "forecast"
+    PICTURES: ClassVar[tuple[str, ...]] = (".fan.png",)
     MEASURE: ClassVar[Measure] = Measure("nats per value", "nats", 1.0, "values")
 
     time: str = "time"
@@ -101,6 +103,7 @@ class ForecastModel(Job):
     learning_rate: float = 2e-3
     patience: int = 5
 
+    found: Score | None = field(default=None, init=False, repr=False)
     recipe: Recipe | None = field(default=None, init=False, repr=False)
     panel: Panel | None = field(default=None, init=False, repr=False)
     whole: bool = field(default=False, init=False, repr=False)
@@ -174,7 +177,7 @@ class ForecastModel(Job):
         return Prepared(self._batches(lanes, training, self.seed), checked, digest, about)
 
     def finished(self, prepared: Prepared, out: Path | None) -> None:
-        """Calibrate the intervals on the validation part, and solve the linear part again with it."""
+        """Calibrate the intervals on the validation part, solve the linear part again with it, and score."""
         recipe = self._recipe()
         assert self.panel is not None
         part, _ = training_part(self.panel, self.held_out)
@@ -186,6 +189,11 @@ class ForecastModel(Job):
             training, checking = make_windows(lanes, ends, recipe.window, self.validation)
             if checking:
                 solve_again(self.network, recipe, lanes, training + checking, self.network.strength.item())
+        if self.held_out >= self.horizon and max(len(series.y) for series in self.panel.series) > self.horizon + 2:
+            self.found = self.score()
+            self.checked = self.found.flat()
+            if out is not None:
+                self.draw(beside(out, ".fan.png"), back=self.held_out)
 
     def predict(
         self,

@@ -68,6 +68,12 @@ class Score:
             "model what moves the series (covariates, more history)."
         )
 
+    def flat(self) -> dict[str, float]:
+        """The figures by one name each: "network mae"."""
+        told = {"forecasts": self.origins, "values": self.values}
+        each = {f"{name} {figure}": v for name, found in self.figures.items() for figure, v in asdict(found).items()}
+        return {**told, **{name: value for name, value in each.items() if not math.isnan(value)}}
+
     def to_json(self) -> dict[str, Any]:
         """As plain values; what cannot be measured is None."""
         plain = asdict(self)
