@@ -157,6 +157,6 @@ def run(settings):
     plain = model.score(test).figures()
     note = ", ".join(f"{name} {plain[name]:.4g}" for name in ("BLEU", "nearest row: BLEU", "exact"))
     yield Measured(ASKED[0], best[0], f"the job's own figures: {note}; {model.summary}")
-    yield Measured(ASKED[1], 100 * best[1], f"with yes and no: {best[2]:.2%}; of what people wrote: {right[1]:.2%}")
+    yield Measured(ASKED[1], 100 * best[2], f"of values alone {best[1]:.2%}; in what people wrote {right[1]:.2%}")
     yield Measured(ASKED[2], five[0], "as the toolkit counts")
-    yield Measured(ASKED[3], 100 * five[1], f"with yes and no: {five[2]:.2%}")
+    yield Measured(ASKED[3], 100 * five[2], f"of values alone {five[1]:.2%}")

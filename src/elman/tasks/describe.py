@@ -87,12 +87,12 @@ class DescribeModel(Job):
     embedding: int = 64
     dropout: float = 0.3
     beam: int = 10
-    length_penalty: float = 0.6
+    length_penalty: float = 0.8
     slot_weight: float = 5.0
-    epochs: int = 40
+    epochs: int = 15
     batch_size: int = 32
     learning_rate: float = 3e-3
-    patience: int = 8
+    patience: int = 5
     validation: float = 0.1
 
     inputs: Inputs | None = field(default=None, init=False, repr=False)
