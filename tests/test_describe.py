@@ -199,6 +199,7 @@ NUMBERS = [{"r": n, "output": f"w{n % 3}"} for n in range(40)]
         ({}, [*NUMBERS, {"r": 1, "output": chr(0xF0000)}], DataError, "row 40: expected no characters of private"),
         ({"unit": "letter"}, NUMBERS, ArgumentError, "unit to be one of char, word, got 'letter'"),
         ({"feed": "last"}, NUMBERS, ArgumentError, "feed to be one of every, first, state, got 'last'"),
+        ({"input": "r", "output": "r"}, NUMBERS, ArgumentError, "without what is written, got 'r' in both"),
         ({"slot_weight": -1.0}, NUMBERS, ArgumentError, "slot_weight >= 0, got -1"),
         ({"cell": "jordan"}, NUMBERS, ArgumentError, "cell to be one of"),
     ],

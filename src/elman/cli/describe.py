@@ -88,7 +88,8 @@ def fit(
     unit: Annotated[str, typer.Option(help="What is written at a step: char or word.")] = "word",
     minimum_count: Annotated[int, typer.Option(help="What occurs less often has no symbol of its own.")] = 1,
     feed: Annotated[
-        str, typer.Option(help="How the network is told: at every step, at the first, or as the initial state.")
+        str,
+        typer.Option(help="How the network is told: every (step), first (step), state (the initial one)."),
     ] = "every",
     beam: Annotated[int, typer.Option(help="Beginnings of a sentence that go on side by side.")] = 10,
     length_penalty: Annotated[float, typer.Option(help="The more, the longer the sentences; 0 for none.")] = 0.8,

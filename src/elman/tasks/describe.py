@@ -29,7 +29,7 @@ from .symbols import EOS, PAD, UNITS, Symbols
 if TYPE_CHECKING:
     from polars import DataFrame
 
-AT_ONCE = 128
+AT_ONCE = 64
 KEPT = 2_000_000  # numbers of training rows that a model keeps, to compare with the nearest one
 Sentences = list[list[tuple[str, float]]]
 
@@ -106,6 +106,8 @@ class DescribeModel(Job):
         super().__post_init__()
         self.input = (self.input,) if isinstance(self.input, str) else tuple(self.input)
         self.attributes = tuple(self.attributes)
+        if self.output in self.input:
+            raise ArgumentError(f"expected what is read to be without what is written, got {self.output!r} in both.")
         sizes = {"layers": self.layers, "hidden_size": self.hidden_size, "embedding": self.embedding}
         check_network(self.cell, self.dropout, **sizes, minimum_count=self.minimum_count, beam=self.beam)
         for name, one, some in (("unit", self.unit, UNITS), ("feed", self.feed, FEEDS)):
@@ -118,7 +120,7 @@ class DescribeModel(Job):
     def prepare_data(self, data: Any) -> Prepared:
         """Batches of rows, and a network that describes them; all rows of one input are learned from, or none are."""
         if data is None:
-            self.input, self.output = ("r", "g", "b"), "name"
+            self.input, self.output, self.unit = ("r", "g", "b"), "name", "char"
         read, sentences = self._pairs(builtin_colours() if data is None else read_rows(data))
         groups = list(_groups(read).values())
         if len(groups) < 2 or len(set(sentences)) < 2:
@@ -164,13 +166,14 @@ class DescribeModel(Job):
 
         Args:
             data: whatever `data.read_table` takes, with the columns that are read.
-            n_best: how many sentences for each row.
+            n_best: how many sentences for each row; fewer where the beam has not ended as many.
             temperature: draw sentences at this temperature in place of searching for the best; the lower, the safer.
             seed: of what is drawn.
 
         Returns:
-            A frame with "output" and "log probability"; with several, lists of them. The best comes first, by the
-            log probability less `slot_weight` for each slot error; what is drawn comes as it was drawn.
+            A frame with "output" and "log probability"; with several, lists of them. The best comes first, by the log
+            probability, divided by the length penalty, less `slot_weight` for each slot error; what is drawn comes as
+            it was drawn.
         """
         import polars
 
@@ -309,9 +312,10 @@ class DescribeModel(Job):
             for rows, states, first in self._begun(read):
                 made = decoding.beam_search(
                     network, first, states=states, width=self.beam, n_best=self.beam, max_length=self._most, eos=EOS,
-                    pad=PAD, alpha=self.length_penalty,
+                    pad=PAD, alpha=self.length_penalty, min_length=2,
                 )  # fmt: skip
-                chances, there = made.log_probabilities.sum(-1), made.lengths > 0
+                chances = made.log_probabilities.sum(-1)
+                there = torch.where(made.finished.any(1, keepdim=True), made.finished, made.lengths > 0)
                 for at, row in enumerate(rows):
                     said, real = self.inputs.said(read, row), there[at]
                     texts = [lexicalised(self.symbols.decode(some), said) for some in made.tokens[at][real].tolist()]
@@ -337,7 +341,7 @@ class DescribeModel(Job):
         with torch.no_grad(), Evaluating(network):
             for rows, states, first in self._begun(read, n_best):
                 made = decoding.generate(
-                    network, first, states=states, choice=choice, max_length=self._most, eos=EOS, pad=PAD
+                    network, first, states=states, choice=choice, max_length=self._most, eos=EOS, pad=PAD, min_length=2
                 )
                 drawn = list(zip(made.tokens.tolist(), made.scores.tolist(), strict=True))
                 for number, row in enumerate(rows):

@@ -47,8 +47,8 @@ class Numbers:
         scale = torch.where(scale > 0, scale, 1.0)
         said = [
             any(True for _ in places_of(written(number), text))
-            for number, text in zip(read.tolist(), texts, strict=True)
-            if read.dim() == 1 and number == number
+            for number, text in zip(read.tolist() if read.dim() == 1 else (), texts, strict=False)
+            if number == number
         ]
         spoken = slots and bool(said) and sum(said) >= len(said) / 2
         shape, gaps = tuple(read.shape[1:]), not bool(there.all())
