@@ -53,7 +53,9 @@ def test_its_figures_stand_beside_simple_ones(guide):
     assert score.network.slots.rate == 0 == score.given.rate and score.given.slots > 60
     assert score.network.bleu > 95 and score.network.bleu > score.frequent.bleu
     assert model.checked["exact"] > 0.9 and "nearest row: slot errors" in model.checked
-    assert {"exact", "BLEU", "chrF"} <= score.figures().keys()
+    assert {"exact", "BLEU", "chrF"} <= score.figures().keys() and score.words > 4
+    short = model.score([{"a": {"name": "red fox"}, "said": "x y"}])
+    assert "BLEU" not in short.figures() and short.words == 2
 
 
 def test_the_nearest_row_lends_its_sentence(guide):

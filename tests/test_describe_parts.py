@@ -216,7 +216,7 @@ def network(feed, cell, layers=2):
     torch.manual_seed(0)
     within = torch.zeros(2, 9)
     within[0, 5], within[1, 6] = 1, 1
-    return DescribeNetwork(4, within, 0, feed, cell, layers, 7, 5, 0.0).double().eval()
+    return DescribeNetwork(4, within, 0, feed, cell, layers, 7, 5, 0.0, 0.1).double().eval()
 
 
 @pytest.fixture
@@ -252,6 +252,14 @@ def test_a_network_step_by_step_is_the_network_at_once(feed, cell):
              for b, n in enumerate(lengths.tolist())]  # fmt: skip
     torch.testing.assert_close(loss.total, sum(each.total for each in alone))
     assert loss.count == 8
+    with torch.no_grad():
+        smooth = net.train().loss(Batch(x, slots, target, lengths), None).total
+    wanted = 0.0
+    for t, b in ((t, b) for b, length in enumerate(lengths.tolist()) for t in range(length)):
+        z = net.readout(y[t, b]).masked_fill(~torch.isfinite(found[t][b]) & (torch.arange(9) > 2), -torch.inf)
+        z = z.log_softmax(-1)
+        wanted -= 0.9 * z[target[t, b]] + 0.1 * z[z.isfinite()].mean()
+    torch.testing.assert_close(smooth, wanted)
 
 
 @pytest.mark.usefixtures("by_torch")

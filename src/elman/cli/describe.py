@@ -94,6 +94,7 @@ def fit(
     beam: Annotated[int, typer.Option(help="Beginnings of a sentence that go on side by side.")] = 10,
     length_penalty: Annotated[float, typer.Option(help="The more, the longer the sentences; 0 for none.")] = 0.8,
     slot_weight: Annotated[float, typer.Option(help="What a slot error costs a sentence of the beam, in nats.")] = 5.0,
+    smoothing: Annotated[float, typer.Option(help="Share of the probability wanted for all symbols.")] = 0.1,
     cell: job.Cell = "gru",
     layers: job.Layers = 1,
     hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 128,
@@ -119,9 +120,9 @@ def fit(
     model = DescribeModel(
         input=tuple(name.strip() for name in input.split(",") if name.strip()), output=output,
         attributes=tuple(attribute or ()), slots=slots, unit=unit, minimum_count=minimum_count, feed=feed, beam=beam,
-        length_penalty=length_penalty, slot_weight=slot_weight, cell=cell, layers=layers, hidden_size=hidden_size,
-        embedding=embedding, dropout=dropout, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate,
-        clip=clip, patience=patience, validation=validation, seed=seed,
+        length_penalty=length_penalty, slot_weight=slot_weight, smoothing=smoothing, cell=cell, layers=layers,
+        hidden_size=hidden_size, embedding=embedding, dropout=dropout, batch_size=batch_size, epochs=epochs,
+        learning_rate=learning_rate, clip=clip, patience=patience, validation=validation, seed=seed,
     )  # fmt: skip
 
     def facts() -> list[tuple[str, str]]:

@@ -57,6 +57,7 @@ class DescribeModel(Job):
         hidden_size: H.
         embedding: E, size of the embedding of a symbol.
         dropout: on what is read, on embeddings, between layers and before the logits, in training.
+        smoothing: of labels: the share of the probability that is wanted for all symbols alike.
         beam: K, how many beginnings of a sentence go on side by side.
         length_penalty: 0 for none; the more, the longer the sentences that win: see `decoding.length_penalty`.
         slot_weight: what a slot that is missing, repeated or another's costs a sentence of the beam, in nats.
@@ -86,6 +87,7 @@ class DescribeModel(Job):
     hidden_size: int = 128
     embedding: int = 64
     dropout: float = 0.3
+    smoothing: float = 0.1
     beam: int = 10
     length_penalty: float = 0.8
     slot_weight: float = 5.0
@@ -113,6 +115,8 @@ class DescribeModel(Job):
         for name, one, some in (("unit", self.unit, UNITS), ("feed", self.feed, FEEDS)):
             if one not in some:
                 raise ArgumentError(f"expected {name} to be one of {', '.join(some)}, got {one!r}.")
+        if not 0 <= self.smoothing < 1:
+            raise ArgumentError(f"expected 0 <= smoothing < 1, got {self.smoothing}.")
         for name, number in (("slot_weight", self.slot_weight), ("length_penalty", self.length_penalty)):
             if not 0 <= number < float("inf"):
                 raise ArgumentError(f"expected {name} >= 0, got {number}.")
@@ -245,7 +249,7 @@ class DescribeModel(Job):
         holds = torch.tensor(within).reshape(-1, len(self.symbols))
         self.network = DescribeNetwork(
             self.inputs.size, holds, len(self.known), self.feed, self.cell, self.layers, self.hidden_size,
-            self.embedding, self.dropout,
+            self.embedding, self.dropout, self.smoothing,
         )  # fmt: skip
 
     def _read(self, frame: "DataFrame") -> dict[str, Read]:
@@ -378,6 +382,7 @@ class DescribeModel(Job):
         score = DescribeScore(
             rows=len(sentences),
             inputs=len(groups),
+            words=sum(len(text.split()) for text, _ in right) / len(right),
             network=scored(said),
             nearest=scored(self._nearest(read_once, values)),
             frequent=scored([filled(self.frequent, [], some) for some in values]),

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 import elman
 from elman.around import StartFromVector
@@ -47,6 +46,7 @@ class DescribeNetwork(nn.Module):
         hidden_size: H, and the size of v.
         embedding: E.
         dropout: on v, on embeddings, between layers, and before the logits.
+        smoothing: share of the probability that the loss wants spread over all symbols that may be written.
 
     Attributes:
         within: as given.
@@ -64,8 +64,10 @@ class DescribeNetwork(nn.Module):
         hidden_size: int,
         embedding: int,
         dropout: float,
+        smoothing: float,
     ) -> None:
         super().__init__()
+        self.smoothing = smoothing
         self.feed, make, (slots, symbols) = feed, CELLS[cell], within.shape
         drop = nn.Dropout(dropout)
         self.reader = nn.Sequential(
@@ -117,9 +119,13 @@ class DescribeNetwork(nn.Module):
         y, _ = self.hidden(fed, self.begin(batch.x, batch.slots), batch.lengths)
         live = torch.arange(len(fed), device=fed.device).unsqueeze(1) < batch.lengths
         banned = self._banned(batch.slots).expand(len(fed), -1, -1)[live]
-        logits = self.readout(y[live]).masked_fill(banned, -torch.inf)
+        chances = self.readout(y[live]).masked_fill(banned, -torch.inf).log_softmax(-1)
+        total = -chances.gather(1, batch.target[live].unsqueeze(1)).sum()
+        if self.training and self.smoothing:
+            even = -(chances.masked_fill(banned, 0).sum(1) / (~banned).sum(1)).sum()
+            total = (1 - self.smoothing) * total + self.smoothing * even
         count = int(batch.lengths.sum())
-        return Loss(functional.cross_entropy(logits, batch.target[live], reduction="sum"), count, count)
+        return Loss(total, count, count)
 
     def _banned(self, slots: Tensor) -> Tensor:
         """Symbols with slots that a row has not got [B, V]."""

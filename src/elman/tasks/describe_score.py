@@ -42,6 +42,7 @@ class DescribeScore:
     Attributes:
         rows: how many were scored.
         inputs: different ones among them; all sentences of one are right.
+        words: of a sentence that is right, in the mean.
         network: what the network writes.
         nearest: the sentence of the nearest row of the training, with the values of the row where it has slots.
         frequent: the most frequent sentence of the training, likewise.
@@ -53,29 +54,31 @@ class DescribeScore:
 
     rows: int
     inputs: int
+    words: float
     network: Written
     nearest: Written
     frequent: Written
     given: SlotErrors
 
     def figures(self) -> dict[str, float]:
-        """The figures by name."""
-        network = self.network
+        """The figures by name; without BLEU where most sentences have not the four words in a row that it counts."""
+        network, bleu = self.network, self.words >= 4
         found: dict[str, float] = {
             "rows": self.rows,
             "different inputs": self.inputs,
             "exact": network.exact,
             "exact from": network.exact_interval[0],
             "exact to": network.exact_interval[1],
-            "BLEU": network.bleu,
-            "BLEU from": network.bleu_interval[0],
-            "BLEU to": network.bleu_interval[1],
             "chrF": network.chrf,
         }
+        if bleu:
+            found |= {"BLEU": network.bleu, "BLEU from": network.bleu_interval[0], "BLEU to": network.bleu_interval[1]}
         if self.given.slots:
             found |= {"slot errors": network.slots.rate, "slot errors of what is right": self.given.rate}
         for name, simple in (("nearest row", self.nearest), ("most frequent sentence", self.frequent)):
-            found |= {f"{name}: exact": simple.exact, f"{name}: BLEU": simple.bleu, f"{name}: chrF": simple.chrf}
+            found |= {f"{name}: exact": simple.exact, f"{name}: chrF": simple.chrf}
+            if bleu:
+                found[f"{name}: BLEU"] = simple.bleu
             if self.given.slots:
                 found[f"{name}: slot errors"] = simple.slots.rate
         return found
