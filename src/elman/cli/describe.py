@@ -100,7 +100,7 @@ def fit(
     hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 128,
     embedding: job.Embedding = 64,
     dropout: job.Dropout = 0.3,
-    batch_size: job.BatchSize = 32,
+    batch_size: job.BatchSize = 16,
     epochs: job.Epochs = 15,
     learning_rate: job.LearningRate = 3e-3,
     clip: job.Clip = 1.0,

@@ -92,7 +92,7 @@ class DescribeModel(Job):
     length_penalty: float = 0.8
     slot_weight: float = 5.0
     epochs: int = 15
-    batch_size: int = 32
+    batch_size: int = 16
     learning_rate: float = 3e-3
     patience: int = 5
     validation: float = 0.1

@@ -178,7 +178,8 @@ class Attribute:
         return [v for v in read[row] if v not in self._category and v not in spoken] + spoken[self.slots :]
 
     def __str__(self) -> str:
-        known = [f"{len(self.categories)} values"] if self.categories or not self.spoken else []
+        count = len(self.categories)
+        known = [f"{count} value{'s' * (count != 1)}"] if count or not self.spoken else []
         spoken = [f"a slot for any value, {len(self.spoken)} known"] if self.spoken else []
         return f"{self.name}: {', '.join(spoken + known)}"
 
