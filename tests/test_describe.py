@@ -257,4 +257,4 @@ def test_the_command(tmp_path):
     assert json.loads(run("score", out, table, "--json"))["rows"] == 120
     run("predict", out, "--row", "{", code=1)
     run("predict", out, code=1)
-    assert "--slot-weight" in run("fit", "--help")
+    assert "--slot-weight" in run("fit", "--help") and "--slot-weight" in run("tune", "--help")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import job
+from . import job, search
 
 FIT = """
 Learn to write a sentence for what stands in a row: numbers, attributes with values, or a small image.
@@ -139,6 +139,9 @@ def fit(
         model, data, out, facts, lambda: model.checked, (".said.png",), quiet=quiet, resume=resume, fresh=fresh,
         device=device, threads=threads, time_limit=time_limit,
     )  # fmt: skip
+
+
+search.add_tune(app, fit, "describe", "acts.jsonl --input attributes --output sentence")
 
 
 @app.command(help=PREDICT)
