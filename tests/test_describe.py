@@ -199,6 +199,7 @@ NUMBERS = [{"r": n, "output": f"w{n % 3}"} for n in range(40)]
         ({}, [{"r": None, "output": "w"}] * 9, DataError, "expected something to describe|without any"),
         ({}, NUMBERS[:3], DataError, "too few for a share of 0.1"),
         ({}, [*NUMBERS, {"r": 1, "output": chr(0xF0000)}], DataError, "row 40: expected no characters of private"),
+        ({"minimum_count": 40}, NUMBERS, DataError, "'output': expected symbols that occur 40 times or more, got none"),
         ({"unit": "letter"}, NUMBERS, ArgumentError, "unit to be one of char, word, got 'letter'"),
         ({"feed": "last"}, NUMBERS, ArgumentError, "feed to be one of every, first, state, got 'last'"),
         ({"input": "r", "output": "r"}, NUMBERS, ArgumentError, "without what is written, got 'r' in both"),
@@ -209,6 +210,13 @@ NUMBERS = [{"r": n, "output": f"w{n % 3}"} for n in range(40)]
 def test_what_cannot_be_learned(options, rows, error, said):
     with pytest.raises(error, match=said):
         DescribeModel(**(SMALL | options)).fit(rows, threads=1)
+
+
+def test_what_could_not_be_learned_leaves_nothing_behind():
+    model = DescribeModel(**SMALL | {"epochs": 1, "minimum_count": 3})
+    with pytest.raises(DataError, match="3 times or more"):
+        model.fit([{"x": n % 2, "output": f"w{n}"} for n in range(20)], threads=1)
+    assert model.fit(NUMBERS, threads=1).input == ("r",)
 
 
 def test_what_cannot_be_described(guide):
@@ -222,6 +230,14 @@ def test_what_cannot_be_described(guide):
             model.predict(rows)
     with pytest.raises(ArgumentError, match="has not been trained yet"):
         DescribeModel().predict(NUMBERS)
+
+
+def test_inputs_are_held_out_whole_where_there_are_enough():
+    for count, apart in ((20, True), (2, False)):
+        rows = [{"x": n, "output": f"w{m}"} for n in range(count) for m in range(10)]
+        model = DescribeModel(**SMALL | {"epochs": 1}).fit(rows, threads=1)
+        assert model.checked["rows"] == 10 * count * SMALL["validation"]
+        assert (model.checked["different inputs"] == count / 10) is apart
 
 
 def test_numbers_that_are_names():

@@ -24,7 +24,7 @@ from .describe_score import DescribeScore, score_descriptions, total_errors
 from .describe_slots import Said, delexicalised, filled, is_slot, lexicalised, slot_character, slot_errors
 from .inputs import check_network
 from .job import Evaluating, Job, Prepared, digest_of, split_rows
-from .symbols import EOS, PAD, UNITS, Symbols
+from .symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -61,7 +61,8 @@ class DescribeModel(Job):
         beam: K, how many beginnings of a sentence go on side by side.
         length_penalty: 0 for none; the more, the longer the sentences that win: see `decoding.length_penalty`.
         slot_weight: what a slot that is missing, repeated or another's costs a sentence of the beam, in nats.
-        validation: share of the different inputs that is kept for validation; 0 for none.
+        validation: share of the different inputs that is kept for validation, of the rows where that would be none; 0
+            for none.
         epochs, batch_size, learning_rate, clip, patience, seed, optimizer, schedule: see `Job`.
 
     Attributes:
@@ -122,20 +123,23 @@ class DescribeModel(Job):
                 raise ArgumentError(f"expected {name} >= 0, got {number}.")
 
     def prepare_data(self, data: Any) -> Prepared:
-        """Batches of rows, and a network that describes them; all rows of one input are learned from, or none are."""
+        """Batches of rows, and a network that describes them; an input is on one side alone where there are enough."""
         if data is None:
             self.input, self.output, self.unit = ("r", "g", "b"), "name", "char"
-        read, sentences = self._pairs(builtin_colours() if data is None else read_rows(data))
+        frame = builtin_colours() if data is None else read_rows(data)
+        read, sentences = self._pairs(frame)
         groups = list(_groups(read).values())
         if len(groups) < 2 or len(set(sentences)) < 2:
             what = "inputs" if len(groups) < 2 else f"sentences in the column {self.output!r}"
             raise DataError(f"expected two different {what} or more, got {len(sentences)} rows of the same.")
+        apart = groups if round(self.validation * len(groups)) else [[row] for row in range(len(sentences))]
         learned, kept = (
-            [row for number in some for row in groups[number]]
-            for some in split_rows(len(groups), self.validation, self.seed)
+            [row for number in some for row in apart[number]]
+            for some in split_rows(len(apart), self.validation, self.seed)
         )
         if self.network is None:
             self.prepare(read, sentences, learned)
+            self.input = self._names(frame)
         training = _some(read, sentences, learned)
         self._remember(*training)
         self._kept = _some(read, sentences, kept)
@@ -149,6 +153,11 @@ class DescribeModel(Job):
         self.inputs = Inputs.learned(read, rows, sentences, self.slots)
         templates = [delexicalised(sentences[row], self.inputs.said(read, row)) for row in rows]
         self.symbols = Symbols.learned(templates, self.unit, self.minimum_count)
+        if len(self.symbols) == UNKNOWN + 1:
+            raise DataError(
+                f"the column {self.output!r}: expected symbols that occur {self.minimum_count} times or more, got none"
+                ": give more rows, or a smaller minimum_count."
+            )
         self.longest = max(len(self.symbols.cut(template)) for template in templates)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
@@ -254,10 +263,12 @@ class DescribeModel(Job):
 
     def _read(self, frame: "DataFrame") -> dict[str, Read]:
         """The columns that are read."""
-        if not self.input:
-            self.input = tuple(name for name in frame.columns if name != self.output)
-        read = read_columns(frame, self.input, self.attributes)
-        return read if self.inputs is None else self.inputs.check(read)
+        read = read_columns(frame, self._names(frame), self.attributes)
+        return read if self.network is None or self.inputs is None else self.inputs.check(read)
+
+    def _names(self, frame: "DataFrame") -> Sequence[str]:
+        """The columns that are read: all but the output if none was named."""
+        return tuple(self.input) or tuple(name for name in frame.columns if name != self.output)
 
     def _pairs(self, frame: "DataFrame") -> tuple[dict[str, Read], list[str]]:
         """What is read and what is written, of all rows."""

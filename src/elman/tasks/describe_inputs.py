@@ -100,8 +100,8 @@ class Numbers:
         return []
 
     def __str__(self) -> str:
-        kind = {0: "a number", 1: f"{self.shape[0] if self.shape else 1} numbers"}.get(len(self.shape), "an image")
-        return f"{self.name}: {kind}" + (f" {list(self.shape)}" if len(self.shape) > 1 else "") + ", said" * self.spoken
+        kind = ("a number", "a vector", "an image", "an image")[len(self.shape)]
+        return f"{self.name}: {kind}" + (f" {list(self.shape)}" if self.shape else "") + ", said" * self.spoken
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +246,7 @@ class Inputs:
         new = {f"{p.name}={v}": n for p in self.parts for n in range(rows) for v in p.unknown(checked[p.name], n)}
         if new:
             some = ", ".join(f"{value!r} (row {row})" for value, row in list(new.items())[:4])
-            warnings.warn(f"{len(new)} values that were not in training say nothing: {some}.", stacklevel=2)
+            warnings.warn(f"{len(new)} values that were not in training say nothing: {some}.", stacklevel=4)
         return checked
 
     def encode(self, read: dict[str, Read], rows: Sequence[int]) -> Tensor:
