@@ -109,6 +109,8 @@ def fit(
     seed: job.Seed = 0,
     device: job.Device = "auto",
     threads: job.Threads = None,
+    devices: job.Devices = 1,
+    nodes: job.Nodes = 1,
     time_limit: job.TimeLimit = None,
     resume: job.Resume = False,
     fresh: job.Fresh = False,
@@ -137,7 +139,7 @@ def fit(
 
     job.fit_job(
         model, data, out, facts, lambda: model.checked, (".said.png",), quiet=quiet, resume=resume, fresh=fresh,
-        device=device, threads=threads, time_limit=time_limit,
+        device=device, threads=threads, devices=devices, nodes=nodes, time_limit=time_limit,
     )  # fmt: skip
 
 
