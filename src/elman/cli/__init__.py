@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import cells, classify, doctor, forecast, info, show, tag, text, translate, tune
+from . import cells, classify, describe, doctor, forecast, info, show, tag, text, translate, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -39,6 +39,12 @@ Learn to write one sequence from another:
 \b
     elman translate fit words.csv --input word --output sound --out sounds.elman
     elman translate predict sounds.elman --text through
+
+Learn to write a sentence for numbers, attributes or small images:
+
+\b
+    elman describe fit acts.jsonl --input attributes --output sentence --out acts.elman
+    elman describe predict acts.elman new.jsonl
 
 Forecast series, with intervals; measure forecasts beside simple ones:
 
@@ -105,6 +111,7 @@ app.add_typer(text.app, name="text")
 app.add_typer(classify.app, name="classify")
 app.add_typer(tag.app, name="tag")
 app.add_typer(translate.app, name="translate")
+app.add_typer(describe.app, name="describe")
 app.command("info")(info.info)
 app.command("show")(show.show)
 app.command("tune")(tune.tune_cell)

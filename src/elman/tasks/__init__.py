@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .archive import load_archive
 from .classify import ClassifyModel
+from .describe import DescribeModel
 from .forecast import ForecastModel
 from .job import Job, Prepared
 from .tag import TagModel
@@ -11,7 +12,7 @@ from .text import Score, TextModel
 from .translate import TranslateModel
 
 JOBS: dict[str, type[Job]] = {
-    kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel, TranslateModel, ForecastModel)
+    kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel, TranslateModel, ForecastModel, DescribeModel)
 }
 """The classes of all jobs by name."""
 
@@ -33,6 +34,7 @@ def load(path: Path | str, device: str = "auto") -> Job:
 __all__ = [
     "JOBS",
     "ClassifyModel",
+    "DescribeModel",
     "ForecastModel",
     "Job",
     "Prepared",
