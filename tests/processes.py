@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from elman.tasks import ClassifyModel, ForecastModel, TagModel, TextModel, TranslateModel
+from elman.tasks import ClassifyModel, DescribeModel, ForecastModel, TagModel, TextModel, TranslateModel
 
 WORDS = [a + b + c for a in "abc" for b in "abcdef" for c in "abcdef"]
 SMALL = {"hidden_size": 6, "epochs": 3, "seed": 1}
@@ -25,6 +25,10 @@ JOBS = {
     "forecast": lambda: (
         ForecastModel(horizon=4, season=(6,), **SMALL, dropout=0.0),
         [{"time": f"{1990 + n // 12}-{1 + n % 12:02}-01", "y": (n * n) % 17 + 0.1 * n} for n in range(150)],
+    ),
+    "describe": lambda: (
+        DescribeModel(input=("a", "b"), output="said", embedding=4, batch_size=9, **SMALL, dropout=0.0),
+        [{"a": n % 7, "b": n % 5, "said": "small " * (n % 7 > 3) + WORDS[n % 5]} for n in range(90)],
     ),
     "dropped": lambda: (
         TranslateModel(embedding=4, batch_size=9, **SMALL, dropout=0.4),

@@ -42,7 +42,7 @@ def test_it_says_what_it_has_never_seen(guide):
     found = model.predict([{"a": {"name": "green dragon", "food": "haggis", "kids": "n"}}, {"a": {"name": "Zoë's"}}])
     assert found["output"][0] == "the green dragon serves haggis and bans kids"
     assert found["output"][1].startswith("the Zoë's ")
-    assert sorted(p.name for p in out.parent.iterdir()) == ["places.csv", "places.elman", "places.png"]
+    assert sorted(p.name for p in out.parent.iterdir()) == ["places.csv", "places.elman", "places.html", "places.png"]
 
 
 def test_its_figures_stand_beside_simple_ones(guide):

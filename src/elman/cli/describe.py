@@ -114,6 +114,7 @@ def fit(
     time_limit: job.TimeLimit = None,
     resume: job.Resume = False,
     fresh: job.Fresh = False,
+    as_json: job.Json = False,
     quiet: job.Quiet = False,
 ) -> None:
     """Learn to write; see FIT."""
@@ -138,7 +139,7 @@ def fit(
         ]  # fmt: skip
 
     job.fit_job(
-        model, data, out, facts, lambda: model.checked, (".said.png",), quiet=quiet, resume=resume, fresh=fresh,
+        model, data, out, facts, quiet=quiet, as_json=as_json, resume=resume, fresh=fresh,
         device=device, threads=threads, devices=devices, nodes=nodes, time_limit=time_limit,
     )  # fmt: skip
 

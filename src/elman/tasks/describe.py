@@ -74,6 +74,7 @@ class DescribeModel(Job):
     """
 
     NAME: ClassVar[str] = "describe"
+    PICTURES: ClassVar[tuple[str, ...]] = (".said.png",)
     MEASURE: ClassVar[Measure] = Measure("nats per symbol", "nats", 1.0, "symbols")
 
     input: str | Sequence[str] = ()
@@ -103,7 +104,6 @@ class DescribeModel(Job):
     longest: int = field(default=1, init=False, repr=False)
     known: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list, init=False, repr=False)
     frequent: str = field(default="", init=False, repr=False)
-    checked: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -236,13 +236,12 @@ class DescribeModel(Job):
             "longest": self.longest,
             "known": self.known,
             "frequent": self.frequent,
-            "checked": self.checked,
         }
 
     def restore(self, content: dict[str, Any]) -> None:
         """What is read and what is written, and the network of these sizes."""
         self.inputs, self.symbols = Inputs.from_json(content["inputs"]), Symbols.from_json(content["symbols"])
-        self.longest, self.frequent, self.checked = content["longest"], content["frequent"], dict(content["checked"])
+        self.longest, self.frequent = content["longest"], content["frequent"]
         self.known = [(template, [tuple(pair) for pair in said]) for template, said in content["known"]]
         self._build()
 
