@@ -120,3 +120,9 @@ def test_padding():
     assert x.shape == (4, 3, 3) and lengths.tolist() == [2, 0, 4]
     assert (x[2:, 0] == -1).all() and (x[:, 1] == -1).all() and (x[:, 2] == 1).all()
     assert padded([torch.ones(0), torch.ones(0)])[0].shape == (1, 2)
+
+
+def test_whole_numbers_before_broken_ones():
+    assert read_table({"t": [-35, None, 55.5]})["t"].to_list() == [-35.0, None, 55.5]
+    with pytest.raises(DataError, match="one kind"):
+        read_table({"t": [1, "a"]})

@@ -146,10 +146,19 @@ def _guessed(data: bytes) -> str:
 def _of_python(source: Any) -> "DataFrame":
     import polars
 
+    if isinstance(source, dict):  # polars takes the kind of the first entry, and 55.5 for no whole number
+        source = {name: _as_floats(values) for name, values in source.items()}
     try:
         return polars.DataFrame(source, infer_schema_length=None)
     except (polars.exceptions.PolarsError, TypeError, ValueError) as error:
         raise DataError(f"expected columns of one length and one kind each: {str(error).splitlines()[0]}") from None
+
+
+def _as_floats(values: Any) -> Any:
+    """A list of whole and broken numbers as broken ones; all else as it is."""
+    kinds = {type(value) for value in values} if isinstance(values, list | tuple) else set()
+    mixed = {int, float} <= kinds <= {int, float, type(None)}
+    return [None if value is None else float(value) for value in values] if mixed else values
 
 
 def _named(source: Any) -> str:
