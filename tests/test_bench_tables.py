@@ -163,3 +163,20 @@ def test_settings_find_one_file(tmp_path):
     (tmp_path / "x.mat").touch()
     with pytest.raises(FileNotFoundError, match="expected one file"):
         Settings(data=tmp_path).file("x.mat")
+
+
+def test_rows_that_are_not_run_again_stay_in_the_page_and_seeds_have_a_mean(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    monkeypatch.setattr(tables, "rows", lambda: {"one": row(0.05, 0.95), "two": row(0.02, 0.99)})
+    tables.main(["--write"])
+    tables.main(["two", "--seeds", "0", "1", "--write"])
+    page = (tmp_path / "tables.md").read_text()
+    lines = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| ")][2:]
+    assert [line[0][2:] for line in lines] == ["one"] * 2 + ["two"] * 6
+    assert [line[1] for line in lines].count("mean") == 2
+    assert "0.02 ± 0" in page
+
+
+def test_the_rows_of_the_jobs():
+    with_job = {name: module.JOB for name, module in tables.rows().items() if hasattr(module, "JOB")}
+    assert with_job["passengers"] == with_job["etth1"] == "forecast" and "adding" not in with_job

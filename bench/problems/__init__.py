@@ -10,8 +10,9 @@ A module holds
         ...                                   # trains, with settings.say("step 100: 0.02") now and then
         yield Measured(ASKED[0], 4e-4, "3000 steps")
 
-and is found by its name. `run` yields each figure as soon as it is known, one for each entry of ASKED. What is chosen
-(the best epoch, a rate) is chosen on validation data; test data are touched once, for the figure.
+and is found by its name; JOB = "classify" names the job of the library that it tries, if it does. `run` yields each
+figure as soon as it is known, one for each entry of ASKED. What is chosen (the best epoch, a rate) is chosen on
+validation data; test data are touched once, for the figure.
 """
 
 import operator

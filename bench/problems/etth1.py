@@ -15,6 +15,7 @@ from . import Asked, Measured
 
 FILE, MONTH, HORIZON = "ETTh1.csv.gz", 30 * 24, 24
 TITLE = "oil temperature, 24 hours ahead"
+JOB = "forecast"
 DATA = (FILE,)
 ASKED = (
     Asked("test MSE", "<=", 0.0265),

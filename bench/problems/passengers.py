@@ -9,6 +9,7 @@ from elman.tasks.forecast import passengers
 from . import Asked, Measured
 
 TITLE = "airline passengers, 24 months ahead"
+JOB = "forecast"
 DATA = ()
 ASKED = (
     Asked("MASE", "<=", 1.1),

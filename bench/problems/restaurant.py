@@ -20,6 +20,7 @@ from elman.tasks import DescribeModel
 from . import Asked, Measured
 
 TITLE = "restaurant, an act to a sentence"
+JOB = "describe"
 DATA = ("restaurant_train.json.gz", "restaurant_valid.json.gz", "restaurant_test.json.gz", "resource__detect.pair")
 ASKED = (
     Asked("BLEU of the best sentence", ">=", 0.7398),
