@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from elman.errors import ArgumentError
+from elman.errors import ArgumentError, DataError
 
+LONGEST = 100_000  # steps of a row; a batch of such rows takes gigabytes, and is rather a broken file than meant
 _ROOM = 50  # batches among which rows are sorted by length
 
 
@@ -34,6 +35,12 @@ class Padded:
             raise ArgumentError(f"expected rows >= 1, got {self.rows}.")
         if not self.lengths:
             raise ArgumentError("expected at least one row, got none.")
+        longest = max(range(len(self.lengths)), key=self.lengths.__getitem__)
+        if self.lengths[longest] > LONGEST:
+            raise DataError(
+                f"row {longest}: expected at most {LONGEST:,} steps, got {self.lengths[longest]:,}: is a line break or "
+                "a quotation mark missing in the file? If it is meant, cut the row into shorter ones."
+            )
 
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.rows)
