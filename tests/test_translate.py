@@ -13,7 +13,7 @@ from elman.data import read_table
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TranslateModel
 from elman.tasks.symbols import EOS, UNKNOWN, Symbols
-from elman.tasks.translate_score import edit_distance, score_translations
+from elman.tasks.translate_score import edit_distance, error_rate, score_translations
 
 SMALL = {"hidden_size": 32, "embedding": 16, "epochs": 14, "learning_rate": 1e-2, "dropout": 0.0, "validation": 0.1}
 
@@ -35,7 +35,7 @@ def test_it_learns(writer):
     model, out = writer
     score = model.score(doubled(60, seed=1))
     assert score.wrong < 0.25 < score.baseline == 1 and score.chrf > 90 > 50 > score.baseline_chrf
-    assert score.errors < 0.1 and score.interval[0] <= score.wrong <= score.interval[1]
+    assert score.characters < 0.1 < score.words and score.interval[0] <= score.wrong <= score.interval[1]
     assert model.predict({"input": ["abc", "g"]})["output"].to_list() == ["aabbcc", "gg"]
     assert sorted(p.name for p in out.parent.iterdir()) == [
         "doubled.csv",
@@ -87,8 +87,10 @@ def test_words_to_words():
 
 def test_figures_by_hand():
     assert edit_distance("kitten", "sitting") == 3 and edit_distance("", "ab") == 2 == edit_distance("ab", "")
-    score = score_translations(["ab", "cd"], ["ab", "ce"], ["ab", "x"], list)
-    assert (score.wrong, score.errors, score.baseline) == (0.5, 0.25, 0.5)
+    score = score_translations(["ab", "c d", "ef"], ["ab", "c e", "ef gh i"], ["ab", "x", "y"])
+    assert (score.wrong, score.baseline) == (2 / 3, 2 / 3)
+    assert score.words == (0 + 1 + 2) / (1 + 2 + 3) and score.characters == (0 + 1 + 5) / (2 + 3 + 7)
+    assert error_rate(["abc"], ["a"]) == 2 and error_rate([""], [""]) == 0
 
 
 def test_symbols():
