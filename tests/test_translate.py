@@ -108,6 +108,10 @@ def test_symbols():
         ({"input": "in"}, doubled(40), DataError, "'in' for what is read: did you mean 'input'"),
         ({"output": "x"}, doubled(40), DataError, "'x' for what is written: there are 'input', 'output'"),
         ({}, [{"input": " ", "output": "a"}] * 40, DataError, "'input': expected text, got 40 empty rows"),
+        ({}, [{"input": "a", "output": f"b{n}"} for n in range(40)], DataError, "'input': expected texts that differ"),
+        ({}, [{"input": f"b{n}", "output": "a"} for n in range(40)], DataError, "differ, got 'a' in all rows"),
+        ({}, [{"input": "a", "output": ["b"]}] * 40, DataError, "'output': expected single values, got List"),
+        ({"example": "date"}, doubled(9), ArgumentError, "expected example to be dates or numbers, got 'date'"),
         ({}, doubled(4), DataError, "too few for a share of 0.1"),
         ({"output_unit": "letter"}, doubled(9), ArgumentError, "unit to be char or word, got 'letter'"),
         ({"smoothing": 1.0}, doubled(9), ArgumentError, "0 <= smoothing < 1"),
@@ -116,6 +120,34 @@ def test_symbols():
 def test_what_cannot_be_learned(options, rows, error, said):
     with pytest.raises(error, match=said):
         TranslateModel(**(SMALL | options)).fit(rows, threads=1)
+
+
+def test_what_cannot_be_read(writer):
+    model, out = writer
+    with pytest.raises(DataError, match="expected a column 'input' for what is read: did you mean 'inputs'"):
+        model.predict({"inputs": ["a"]})
+    with pytest.raises(DataError, match="expected a model of the job 'classify', got one of 'translate'"):
+        elman.tasks.ClassifyModel.load(out)
+    with pytest.raises(ArgumentError, match="has not been trained yet"):
+        TranslateModel().states({"input": ["a"]})
+
+
+def test_numbers_in_words():
+    from elman.tasks.numbers import LANGUAGES, builtin_numbers
+
+    frame = builtin_numbers()
+    assert frame.columns == ["number", "words"] and frame.height == 6000 and frame.equals(builtin_numbers())
+    known = dict(frame.iter_rows())
+    assert known["en 80"] == "eighty" and known["fr 74"] == "soixante-quatorze" and known["de 70109"].endswith("neun")
+    assert {source.split()[0] for source in known} == set(LANGUAGES)
+
+
+def test_the_examples_name_their_columns():
+    model = TranslateModel(example="numbers", **SMALL)
+    assert model.prepare_data(None).about == {"rows": 5400, "rows for validation": 600}
+    assert (model.input, model.output) == ("number", "words")
+    done = CliRunner().invoke(cli.app, ["translate", "fit", "x.csv", "--example", "numbers"])
+    assert done.exit_code and "expected a table or --example" in str(done.exception)
 
 
 def test_the_built_in_example():

@@ -1,6 +1,7 @@
 """How words are said: SIGMORPHON 2021, Hungarian and French of 8,000 words, US English of 33,000.
 
-The options were chosen on the development parts. The word error rate of the task is the share of words with any mistake.
+The options were chosen on the development parts. What the task calls word error rate is the share of words with any
+mistake.
 
 Source: L. F. E. Ashby et al., Results of the Second SIGMORPHON Shared Task on Multilingual Grapheme-to-Phoneme
 Conversion, 2021, whose table gives for its baseline 1.8 % in Hungarian, 8.5 % in French and 41.9 % in US English.

@@ -44,4 +44,6 @@ def run(settings):
     settings.say(f"{learned.height} rows; on those for validation {model.checked['accuracy']:.4f}; {model.summary}")
     score = model.score(unseen)
     low, high = score.interval
-    yield Measured(ASKED[0], score.accuracy, f"{low:.3f} to {high:.3f}; macro F1 {score.macro_f1:.3f}; {score.rows} names")
+    yield Measured(
+        ASKED[0], score.accuracy, f"{low:.3f} to {high:.3f}; macro F1 {score.macro_f1:.3f}; {score.rows} names"
+    )
