@@ -55,7 +55,7 @@ def run(settings):
         learned, known, unseen = (table(settings.file(f"{name}_{part}.tsv.gz")) for part in ("train", "dev", "test"))
         if settings.quick:
             learned, known, unseen, options = learned[:200], known[:9], unseen[:9], {"epochs": 1}
-        model = TranslateModel(**OPTIONS, **options, seed=settings.seed).fit(learned, device="cpu")
+        model = TranslateModel(**(OPTIONS | options), seed=settings.seed).fit(learned, device="cpu")
         settings.say(f"{language}: {model.summary}; on the development part {wrong(model, known):.2f} %")
         score, best = model.score(unseen), model.history.best
         low, high = (100 * bound for bound in score.interval)
