@@ -154,6 +154,18 @@ def test_what_cannot_be_learned(options, rows, error, said):
         TagModel(**(SMALL | options)).fit(rows, threads=1)
 
 
+def test_what_cannot_be_read(slots):
+    model, out = slots
+    with pytest.raises(DataError, match="expected a column 'tokens' for what is read: did you mean 'token'"):
+        model.predict({"token": [["fly"]]})
+    with pytest.raises(DataError, match="expected a model of the job 'translate', got one of 'tag'"):
+        elman.tasks.TranslateModel.load(out)
+    with pytest.raises(DataError, match="columns of one length and one kind each"):
+        model.predict([{"tokens": ["fly"]}, {"tokens": 3}])
+    with pytest.raises(ArgumentError, match="has not been trained yet"):
+        TagModel().states({"tokens": [["fly"]]})
+
+
 def test_the_built_in_example():
     from elman.tasks.hyphens import builtin_hyphens
 
