@@ -38,6 +38,7 @@ def test_it_learns(writer):
     assert score.characters < 0.1 < score.words and score.interval[0] <= score.wrong <= score.interval[1]
     assert model.predict({"input": ["abc", "g"]})["output"].to_list() == ["aabbcc", "gg"]
     assert sorted(p.name for p in out.parent.iterdir()) == [
+        "doubled.attention.png",
         "doubled.csv",
         "doubled.elman",
         "doubled.html",

@@ -25,8 +25,14 @@ A word is what stands between white space: give a sound as "θ ɹ uː", and lear
     elman translate fit words.csv --out sounds.elman --resume           go on after a crash or Ctrl-C
 
 \b
-What is written, beside each other: model.elman, model.csv (the figures of the training), model.png (the learning
-curve), and model.elman.resume only while the training runs. A share of the rows is kept for validation.
+What is written, beside each other:
+    model.elman           the model with the best validation so far, one file that runs on any device
+    model.csv             the figures of the training
+    model.png             the learning curve
+    model.attention.png   what each symbol that is written looked at, in a row kept for validation
+    model.elman.resume    only while the training runs, or after Ctrl-C: all that --resume needs.
+
+A share of the rows is kept for validation.
 """
 
 PREDICT = """

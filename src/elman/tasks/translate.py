@@ -13,6 +13,7 @@ from elman import decoding
 from elman.data import Padded, column, padded, read_table, texts
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
+from elman.training.files import beside
 
 from .dates import builtin_dates
 from .ensemble import EnsembleJob, rows_of
@@ -22,12 +23,13 @@ from .numbers import builtin_numbers
 from .splits import groups_in, split_groups
 from .symbols import EOS, PAD, UNITS, Symbols
 from .translate_network import Batch, TranslateEnsemble, TranslateNetwork
+from .translate_picture import draw_attention
 from .translate_score import TranslateScore, score_translations
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
-AT_ONCE = 128
+AT_ONCE, DRAWN = 128, 30
 EXAMPLES = {"dates": builtin_dates, "numbers": builtin_numbers}
 
 
@@ -81,6 +83,7 @@ class TranslateModel(EnsembleJob):
     """
 
     NAME: ClassVar[str] = "translate"
+    PICTURES: ClassVar[tuple[str, ...]] = (".attention.png",)
     MEASURE: ClassVar[Measure] = Measure("nats per symbol", "nats", 1.0, "symbols")
 
     input: str = "input"
@@ -154,9 +157,15 @@ class TranslateModel(EnsembleJob):
         return self
 
     def finished(self, prepared: Prepared, out: Path | None) -> None:
-        """Measure on the rows kept for validation, by the beam."""
-        if prepared.validation is not None:
-            self.checked = self._scored(*self._kept).figures()
+        """Measure on the rows kept for validation, by the beam, and draw what one of them looked at."""
+        if prepared.validation is None:
+            return
+        sources, targets = self._kept
+        self.checked = self._scored(sources, targets).figures()
+        if out is not None:
+            short = [text for text in sources if 0 < len(self.sources.cut(text)) <= DRAWN]  # type: ignore[union-attr]
+            if short:
+                draw_attention(self.attend(max(short, key=len)), beside(out, ".attention.png"))
 
     def predict(self, data: Any, *, n_best: int = 1) -> "DataFrame":
         """What each row becomes.
