@@ -209,6 +209,13 @@ def test_rows_of_a_group_stay_together(name):
             made(name, group=group).fit({**data, "gap": ["x", None] * 40}, threads=1)
 
 
+def test_the_column_of_groups_is_not_read():
+    data = rows()
+    model = ClassifyModel(group="family", **SIZES)
+    model.prepare_data({name: data[name] for name in ("family", "word", "kind")})
+    assert (model.input, model.label) == ("word", "kind")
+
+
 def test_groups_and_labels_are_divided():
     groups = [n // 7 for n in range(140)]
     learned, kept = split_groups(groups, 0.2, 0)
