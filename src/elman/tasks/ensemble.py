@@ -90,4 +90,5 @@ def mean_logs(each: Sequence[Tensor]) -> Tensor:
 
 def rows_of(steps: Tensor, lengths: Tensor) -> list[Tensor]:
     """What belongs to each row [T_b, ...] of steps [T, B, ...] with lengths [B], on the CPU."""
-    return [steps[:length, row].cpu() for row, length in enumerate(lengths.tolist())]
+    here = steps.cpu()
+    return [here[:length, row] for row, length in enumerate(lengths.tolist())]
