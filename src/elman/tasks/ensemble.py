@@ -74,8 +74,8 @@ class EnsembleJob(Job):
         """The network in a few words."""
         return super().summary + (f" in {self.ensemble} networks" if self.ensemble > 1 else "")
 
-    def _settings(self, device: str, threads: int | None, time_limit: float | None) -> Settings:
-        return replace(super()._settings(device, threads, time_limit), clip=self.clip * math.sqrt(self.ensemble))
+    def _settings(self, *args: Any, **options: Any) -> Settings:
+        return replace(super()._settings(*args, **options), clip=self.clip * math.sqrt(self.ensemble))
 
 
 def mean_logits(each: Sequence[Tensor]) -> Tensor:
