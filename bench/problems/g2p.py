@@ -18,8 +18,8 @@ from . import Asked, Measured
 TITLE = "words to sounds"
 LANGUAGES = {
     "Hungarian": ("medium__hun", {}),
-    "French": ("medium__fre", {}),
-    "US English": ("high__eng_us", {}),
+    "French": ("medium__fre", {"epochs": 20}),
+    "US English": ("high__eng_us", {"epochs": 20}),
 }
 OPTIONS = {"input": "word", "output": "sound", "output_unit": "word", "ensemble": 3}
 DATA = tuple(f"{name}_{part}.tsv.gz" for name, _ in LANGUAGES.values() for part in ("train", "dev", "test"))
