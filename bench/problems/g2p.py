@@ -15,6 +15,7 @@ from elman.tasks import TranslateModel
 
 from . import Asked, Measured
 
+JOB = "translate"
 TITLE = "words to sounds"
 LANGUAGES = {
     "Hungarian": ("medium__hun", {}),

@@ -10,6 +10,7 @@ from elman.tasks import ClassifyModel
 
 from . import Asked, Measured
 
+JOB = "classify"
 TITLE = "Japanese vowels"
 FILES = ("JapaneseVowels_TRAIN.ts.gz", "JapaneseVowels_TEST.ts.gz")
 DATA = FILES
