@@ -71,6 +71,7 @@ def test_what_mattered(reader):
     units, weights, states = model.explain("aeb")
     assert units == ["a", "e", "b"] and states.shape == (3, 32)
     torch.testing.assert_close(weights.sum(), torch.tensor(1.0))
+    assert model.explain("aßb").units == ["a", "ß", "b"] and model.explain("").units == []
 
 
 def test_it_comes_back_from_its_file(reader):
@@ -165,6 +166,8 @@ def test_what_cannot_be_scored(reader, tmp_path):
         model.score([{"word": "a", "kind": "new"}])
     with pytest.raises(DataError, match="expected a column 'word' for what is read: did you mean 'words'"):
         model.predict({"words": ["a"]})
+    with pytest.raises(DataError, match="columns of one length and one kind each"):
+        model.predict([{"word": "a"}, {"word": ["b"]}])
     with pytest.raises(ArgumentError, match="has not been trained yet"):
         ClassifyModel().predict({"word": ["a"]})
     with pytest.raises(DataError, match="expected a model of the job 'text', got one of 'classify'"):

@@ -48,7 +48,7 @@ def test_it_learns(slots):
     said = model.predict({"tokens": [["fly", "to", "new", "york"], []]})
     assert said["tags"].to_list() == [["O", "O", "B-to", "I-to"], []]
     assert model.predict({"tokens": ["fly to new york"]})["tags"].to_list() == [["O", "O", "B-to", "I-to"]]
-    assert model.states(["fly", "home"]).shape == (2, 32)
+    assert [tuple(some.shape) for some in model.states({"tokens": [["fly", "home"], []]})] == [(2, 32), (0, 32)]
     back = elman.load(out)
     assert type(back) is TagModel and back.configuration() == model.configuration() and back.checked == model.checked
     rows = {"tokens": [row["tokens"] for row in commands(20, seed=2)]}
@@ -152,6 +152,18 @@ def test_tokens():
 def test_what_cannot_be_learned(options, rows, error, said):
     with pytest.raises(error, match=said):
         TagModel(**(SMALL | options)).fit(rows, threads=1)
+
+
+def test_what_cannot_be_read(slots):
+    model, out = slots
+    with pytest.raises(DataError, match="expected a column 'tokens' for what is read: did you mean 'token'"):
+        model.predict({"token": [["fly"]]})
+    with pytest.raises(DataError, match="expected a model of the job 'translate', got one of 'tag'"):
+        elman.tasks.TranslateModel.load(out)
+    with pytest.raises(DataError, match="columns of one length and one kind each"):
+        model.predict([{"tokens": ["fly"]}, {"tokens": 3}])
+    with pytest.raises(ArgumentError, match="has not been trained yet"):
+        TagModel().states({"tokens": [["fly"]]})
 
 
 def test_the_built_in_example():

@@ -13,7 +13,7 @@ from elman.data import read_table
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TranslateModel
 from elman.tasks.symbols import EOS, UNKNOWN, Symbols
-from elman.tasks.translate_score import edit_distance, score_translations
+from elman.tasks.translate_score import edit_distance, error_rate, score_translations
 
 SMALL = {"hidden_size": 32, "embedding": 16, "epochs": 14, "learning_rate": 1e-2, "dropout": 0.0, "validation": 0.1}
 
@@ -35,9 +35,10 @@ def test_it_learns(writer):
     model, out = writer
     score = model.score(doubled(60, seed=1))
     assert score.wrong < 0.25 < score.baseline == 1 and score.chrf > 90 > 50 > score.baseline_chrf
-    assert score.errors < 0.1 and score.interval[0] <= score.wrong <= score.interval[1]
+    assert score.characters < 0.1 < score.words and score.interval[0] <= score.wrong <= score.interval[1]
     assert model.predict({"input": ["abc", "g"]})["output"].to_list() == ["aabbcc", "gg"]
     assert sorted(p.name for p in out.parent.iterdir()) == [
+        "doubled.attention.png",
         "doubled.csv",
         "doubled.elman",
         "doubled.html",
@@ -87,8 +88,10 @@ def test_words_to_words():
 
 def test_figures_by_hand():
     assert edit_distance("kitten", "sitting") == 3 and edit_distance("", "ab") == 2 == edit_distance("ab", "")
-    score = score_translations(["ab", "cd"], ["ab", "ce"], ["ab", "x"], list)
-    assert (score.wrong, score.errors, score.baseline) == (0.5, 0.25, 0.5)
+    score = score_translations(["ab", "c d", "ef"], ["ab", "c e", "ef gh i"], ["ab", "x", "y"])
+    assert (score.wrong, score.baseline) == (2 / 3, 2 / 3)
+    assert score.words == (0 + 1 + 2) / (1 + 2 + 3) and score.characters == (0 + 1 + 5) / (2 + 3 + 7)
+    assert error_rate(["abc"], ["a"]) == 2 and error_rate([""], [""]) == 0
 
 
 def test_symbols():
@@ -106,6 +109,10 @@ def test_symbols():
         ({"input": "in"}, doubled(40), DataError, "'in' for what is read: did you mean 'input'"),
         ({"output": "x"}, doubled(40), DataError, "'x' for what is written: there are 'input', 'output'"),
         ({}, [{"input": " ", "output": "a"}] * 40, DataError, "'input': expected text, got 40 empty rows"),
+        ({}, [{"input": "a", "output": f"b{n}"} for n in range(40)], DataError, "'input': expected texts that differ"),
+        ({}, [{"input": f"b{n}", "output": "a"} for n in range(40)], DataError, "differ, got 'a' in all rows"),
+        ({}, [{"input": "a", "output": ["b"]}] * 40, DataError, "'output': expected single values, got List"),
+        ({"example": "date"}, doubled(9), ArgumentError, "expected example to be dates or numbers, got 'date'"),
         ({}, doubled(4), DataError, "too few for a share of 0.1"),
         ({"output_unit": "letter"}, doubled(9), ArgumentError, "unit to be char or word, got 'letter'"),
         ({"smoothing": 1.0}, doubled(9), ArgumentError, "0 <= smoothing < 1"),
@@ -114,6 +121,34 @@ def test_symbols():
 def test_what_cannot_be_learned(options, rows, error, said):
     with pytest.raises(error, match=said):
         TranslateModel(**(SMALL | options)).fit(rows, threads=1)
+
+
+def test_what_cannot_be_read(writer):
+    model, out = writer
+    with pytest.raises(DataError, match="expected a column 'input' for what is read: did you mean 'inputs'"):
+        model.predict({"inputs": ["a"]})
+    with pytest.raises(DataError, match="expected a model of the job 'classify', got one of 'translate'"):
+        elman.tasks.ClassifyModel.load(out)
+    with pytest.raises(ArgumentError, match="has not been trained yet"):
+        TranslateModel().states({"input": ["a"]})
+
+
+def test_numbers_in_words():
+    from elman.tasks.numbers import LANGUAGES, builtin_numbers
+
+    frame = builtin_numbers()
+    assert frame.columns == ["number", "words"] and frame.height == 6000 and frame.equals(builtin_numbers())
+    known = dict(frame.iter_rows())
+    assert known["en 80"] == "eighty" and known["fr 74"] == "soixante-quatorze" and known["de 70109"].endswith("neun")
+    assert {source.split()[0] for source in known} == set(LANGUAGES)
+
+
+def test_the_examples_name_their_columns():
+    model = TranslateModel(example="numbers", **SMALL)
+    assert model.prepare_data(None).about == {"rows": 5400, "rows for validation": 600}
+    assert (model.input, model.output) == ("number", "words")
+    done = CliRunner().invoke(cli.app, ["translate", "fit", "x.csv", "--example", "numbers"])
+    assert done.exit_code and "expected a table or --example" in str(done.exception)
 
 
 def test_the_built_in_example():

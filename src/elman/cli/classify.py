@@ -20,6 +20,8 @@ of numbers. Without DATA the model learns the language of 14,000 terms that come
     elman classify fit reviews.jsonl --input text --label stars --unit word
     elman classify fit tags.csv --label tags --target labels             several labels a row: "a;b"
     elman classify fit houses.csv --input text --label price --target number
+    elman classify fit names.csv --label country --ensemble 5            five networks, averaged: a little better
+    elman classify fit utterances.jsonl --label word --group speaker     check with speakers never heard
     elman classify fit names.csv --out names.elman --resume              go on after a crash or Ctrl-C
 
 \b
@@ -30,7 +32,7 @@ What is written, beside each other:
     model.labels.png     which labels are taken for which, on the rows kept for validation
     model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs.
 
-A tenth of the rows, label by label, is kept for validation; probabilities are calibrated on it.
+A tenth of the rows, label by label (or by whole groups), is kept for validation; probabilities are calibrated on it.
 """
 
 PREDICT = """
@@ -71,6 +73,8 @@ def fit(
     unit: Annotated[str, typer.Option(help="What a step of a text is: char or word.")] = "char",
     minimum_count: Annotated[int, typer.Option(help="What occurs less often has no symbol of its own.")] = 1,
     balanced: Annotated[bool, typer.Option("--balanced", help="Rare labels count as much as frequent ones.")] = False,
+    group: job.Group = None,
+    ensemble: job.Ensemble = 1,
     cell: job.Cell = "gru",
     layers: job.Layers = 1,
     hidden_size: job.HiddenSize = 128,
@@ -98,8 +102,9 @@ def fit(
 
     model = ClassifyModel(
         input=input, label=label, target=target, unit=unit, minimum_count=minimum_count, cell=cell, layers=layers,
-        hidden_size=hidden_size, embedding=embedding, dropout=dropout, balanced=balanced, batch_size=batch_size,
-        epochs=epochs, learning_rate=learning_rate, clip=clip, patience=patience, validation=validation, seed=seed,
+        hidden_size=hidden_size, embedding=embedding, dropout=dropout, balanced=balanced, group=group,
+        ensemble=ensemble, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate, clip=clip,
+        patience=patience, validation=validation, seed=seed,
     )  # fmt: skip
 
     def facts() -> list[tuple[str, str]]:

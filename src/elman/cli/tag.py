@@ -18,6 +18,7 @@ characters (--unit char). Without DATA the model learns where English words may 
     elman tag fit                                                    the built-in example, about 20 seconds
     elman tag fit commands.jsonl --input tokens --tags slots --crf   tags chosen together
     elman tag fit words.csv --input word --tags points --unit char
+    elman tag fit commands.jsonl --ensemble 3 --group user           three networks; check with users never seen
     elman tag fit commands.jsonl --out slots.elman --resume          go on after a crash or Ctrl-C
 
 \b
@@ -62,6 +63,8 @@ def fit(
     spelled: Annotated[bool, typer.Option(help="Read how each word is spelled.")] = True,
     minimum_count: Annotated[int, typer.Option(help="Rarer words have their spelling alone.")] = 2,
     crf: Annotated[bool, typer.Option("--crf", help="Choose the tags of a row together.")] = False,
+    group: job.Group = None,
+    ensemble: job.Ensemble = 1,
     cell: job.Cell = "gru",
     layers: job.Layers = 1,
     hidden_size: job.HiddenSize = 128,
@@ -88,9 +91,10 @@ def fit(
     from elman.tasks import TagModel
 
     model = TagModel(
-        input=input, tags=tags, unit=unit, spelled=spelled, minimum_count=minimum_count, crf=crf, cell=cell,
-        layers=layers, hidden_size=hidden_size, embedding=embedding, dropout=dropout, batch_size=batch_size,
-        epochs=epochs, learning_rate=learning_rate, clip=clip, patience=patience, validation=validation, seed=seed,
+        input=input, tags=tags, unit=unit, spelled=spelled, minimum_count=minimum_count, crf=crf, group=group,
+        ensemble=ensemble, cell=cell, layers=layers, hidden_size=hidden_size, embedding=embedding, dropout=dropout,
+        batch_size=batch_size, epochs=epochs, learning_rate=learning_rate, clip=clip, patience=patience,
+        validation=validation, seed=seed,
     )  # fmt: skip
 
     def facts() -> list[tuple[str, str]]:

@@ -13,15 +13,26 @@ Learn to write one sequence from another: the sound of a word, a date as ISO 860
 DATA is a table: CSV, TSV, JSON lines, JSON or Parquet (also with .gz behind it), or - for standard input. One column
 is read, one is learned to be written. Without DATA the model learns dates in twenty languages.
 
+A word is what stands between white space: give a sound as "θ ɹ uː", and learn it with --output-unit word.
+
 \b
     elman translate fit                                                 the built-in example, about two minutes
+    elman translate fit --example numbers                               "fr 71" to "soixante et onze", three minutes
     elman translate fit words.csv --input word --output sound --output-unit word
+    elman translate fit words.csv --input word --output sound --ensemble 3   better, takes three times as long
+    elman translate fit forms.csv --input form --output lemma --group lemma   check with lemmas never seen
     elman translate fit sentences.tsv --input de --output en --unit word --minimum-count 2
     elman translate fit words.csv --out sounds.elman --resume           go on after a crash or Ctrl-C
 
 \b
-What is written, beside each other: model.elman, model.csv (the figures of the training), model.png (the learning
-curve), and model.elman.resume only while the training runs. A share of the rows is kept for validation.
+What is written, beside each other:
+    model.elman           the model with the best validation so far, one file that runs on any device
+    model.csv             the figures of the training
+    model.png             the learning curve
+    model.attention.png   what each symbol that is written looked at, in a row kept for validation
+    model.elman.resume    only while the training runs, or after Ctrl-C: all that --resume needs.
+
+A share of the rows is kept for validation.
 """
 
 PREDICT = """
@@ -42,8 +53,10 @@ Measure a model on rows whose translation is known.
     elman translate score sounds.elman test.csv
     elman translate score sounds.elman test.csv --json
 
-Told are the share of rows with any mistake (the word error rate, where a row is a word), edits by symbol, BLEU and
-chrF (sacrebleu), and what one gets by copying what was read.
+Told are the share of rows with any mistake, with its 95 % interval; the word and the character error rate: words, or
+characters, to insert, to drop or to change, by those of the right rows (a word is what stands between white space: of
+sounds written as "θ ɹ uː" it is the phoneme error rate, and rows with a mistake are what others call the word error
+rate); BLEU and chrF (sacrebleu); and what one gets by copying what was read.
 """
 
 app = typer.Typer(
@@ -58,6 +71,9 @@ app = typer.Typer(
 def fit(
     data: job.Table_ = None,
     out: job.Out = Path("model.elman"),
+    example: Annotated[
+        str | None, typer.Option(help="Learned without DATA: dates or numbers.", show_default="dates")
+    ] = None,
     input: Annotated[str, typer.Option(help="The column that is read.")] = "input",
     output: Annotated[str, typer.Option(help="The column that is written.")] = "output",
     unit: Annotated[str, typer.Option(help="What a step of the source is: char or word.")] = "char",
@@ -67,6 +83,8 @@ def fit(
     minimum_count: Annotated[int, typer.Option(help="What occurs less often has no symbol of its own.")] = 1,
     beam: Annotated[int, typer.Option(help="Beginnings of a translation that go on side by side.")] = 5,
     smoothing: Annotated[float, typer.Option(help="Share of the probability wanted for all symbols.")] = 0.1,
+    group: job.Group = None,
+    ensemble: job.Ensemble = 1,
     cell: job.Cell = "gru",
     layers: job.Layers = 1,
     hidden_size: job.HiddenSize = 192,
@@ -90,13 +108,16 @@ def fit(
     quiet: job.Quiet = False,
 ) -> None:
     """Learn to write; see FIT."""
+    from elman.errors import ArgumentError
     from elman.tasks import TranslateModel
 
+    if data is not None and example is not None:
+        raise ArgumentError(f"expected a table or --example, got both: {data} and {example}.")
     model = TranslateModel(
         input=input, output=output, unit=unit, output_unit=output_unit, minimum_count=minimum_count, beam=beam,
-        smoothing=smoothing, cell=cell, layers=layers, hidden_size=hidden_size, embedding=embedding, dropout=dropout,
-        batch_size=batch_size, epochs=epochs, learning_rate=learning_rate, clip=clip, patience=patience,
-        validation=validation, seed=seed,
+        smoothing=smoothing, group=group, ensemble=ensemble, cell=cell, layers=layers, hidden_size=hidden_size,
+        embedding=embedding, dropout=dropout, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate,
+        clip=clip, patience=patience, validation=validation, seed=seed, example=example or "dates",
     )  # fmt: skip
 
     def facts() -> list[tuple[str, str]]:

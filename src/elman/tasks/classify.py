@@ -17,11 +17,13 @@ from elman.errors import ArgumentError, DataError
 from elman.training import Measure
 from elman.training.files import beside
 
-from .classify_network import Batch, ClassifyNetwork
+from .classify_network import Batch, ClassifyEnsemble, ClassifyNetwork
 from .classify_picture import draw_confusion
 from .classify_score import ClassifyScore, NumberScore, score_labels, score_many, score_numbers
+from .ensemble import EnsembleJob, rows_of
 from .inputs import Encoder, Inputs, TextInputs, check_network, inputs_from, learned_inputs
-from .job import Evaluating, Job, Prepared
+from .job import Evaluating, Prepared
+from .splits import groups_in, split_groups, split_labels
 from .terms import builtin_terms
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Explained(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class ClassifyModel(Job):
+class ClassifyModel(EnsembleJob):
     """Labels of sequences: the language of a name, the speaker of an utterance, the score of a review.
 
         model = ClassifyModel(input="name", label="country").fit(Path("names.csv"), out="names.elman")
@@ -68,7 +70,9 @@ class ClassifyModel(Job):
         embedding: size of the embedding of a symbol.
         dropout: on what is read, between layers, and on what is pooled, in training.
         balanced: weigh each label by the inverse of how often it occurs, so that rare ones count as much.
-        validation: share of the rows that is kept for validation, drawn label by label; 0 for none.
+        ensemble: N networks, whose probabilities are averaged.
+        group: a column; rows of one group (the utterances of a speaker) are all learned or all kept for validation.
+        validation: share of the rows that is kept for validation, drawn label by label, or by groups; 0 for none.
         epochs, batch_size, learning_rate, clip, patience, seed, optimizer, schedule: see `Job`.
 
     Attributes:
@@ -100,6 +104,7 @@ class ClassifyModel(Job):
     embedding: int = 64
     dropout: float = 0.3
     balanced: bool = False
+    group: str | None = None
     epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -125,10 +130,16 @@ class ClassifyModel(Job):
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads them."""
         frame = builtin_terms() if data is None else read_table(data, as_text=True)
-        self.input, self.label = found_columns(frame, self.input, self.label)
+        groups = None if self.group is None else groups_in(frame, self.group)
+        others = frame if self.group is None else frame.drop(self.group)
+        self.input, self.label = found_columns(others, self.input, self.label)
         read = column(frame, self.input, "what is read")
         given = self._given(column(frame, self.label, "what is learned"))
-        learned, kept = self._split(given)
+        if groups is None:
+            labels = given if self.target == "label" else [None] * len(given)
+            learned, kept = split_labels(labels, self.validation, self.seed)
+        else:
+            learned, kept = split_groups(groups, self.validation, self.seed)
         if self.network is None:
             if self.target != "number":
                 self.labels = tuple(sorted(self._counted(given)))
@@ -140,7 +151,8 @@ class ClassifyModel(Job):
         training, checked = self._batches(rows, targets, learned, self.seed), None
         if kept:
             checked = self._batches(rows, targets, kept, None)
-        return Prepared(training, checked, _digest(frame, self.input, self.label), about)
+        names = (self.input, self.label, *([self.group] if self.group else []))
+        return Prepared(training, checked, _digest(frame, *names), about)
 
     def prepare(self, given: Sequence[Any]) -> None:
         """Make a network with weights drawn from the seed; what is read and which labels there are is known.
@@ -242,14 +254,30 @@ class ClassifyModel(Job):
         """
         import polars
 
-        network = self.trained()
-        assert self.inputs is not None and isinstance(network, ClassifyNetwork)
+        network: Any = self.trained()
+        assert self.inputs is not None
         (row,) = self.inputs.encode(polars.Series("value", [value]))
         x, lengths = padded([row])
         with torch.no_grad(), Evaluating(network):
             states, weights = network.attended(x.to(self.device), lengths.to(self.device))
         count = len(row)
         return Explained(self.inputs.units(value), weights[:count, 0].cpu(), states[:count, 0].cpu())
+
+    def states(self, data: Any) -> list[Tensor]:
+        """What the encoder gives out at each step of each row [T, H]: both directions side by side, and all networks.
+
+        Args:
+            data: whatever `data.read_table` takes, with the column that is read.
+        """
+        network: Any = self.trained()
+        assert self.input is not None
+        rows = self._encoded(column(read_table(data, as_text=True), self.input, "what is read"))
+        found: list[Tensor] = []
+        with torch.no_grad(), Evaluating(network):
+            for batch in self._batches(rows, self._none(len(rows)), range(len(rows)), None).starting_at(0):
+                y, _ = network.attended(batch.x.to(self.device), batch.lengths.to(self.device))
+                found += rows_of(y, batch.lengths)
+        return found
 
     def content(self) -> dict[str, Any]:
         """What is read, and which labels there are."""
@@ -305,11 +333,14 @@ class ClassifyModel(Job):
         return (score_labels if self.target == "label" else score_many)(said, targets, self.labels)
 
     def _build(self, weights: Tensor) -> None:
-        assert self.inputs is not None
-        encoder = Encoder(
-            self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout, both=True
-        )
-        self.network = ClassifyNetwork(encoder, len(self.labels) or 1, self.dropout, self.target, weights)
+        def make() -> ClassifyNetwork:
+            assert self.inputs is not None
+            encoder = Encoder(
+                self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout, both=True
+            )
+            return ClassifyNetwork(encoder, len(self.labels) or 1, self.dropout, self.target, weights)
+
+        self.network = self.networks(make, ClassifyEnsemble)
 
     def _given(self, values: "Series") -> list[Any]:
         """The label, the labels or the number of each row."""
@@ -335,26 +366,6 @@ class ClassifyModel(Job):
         counted = self._counted(given)
         total, count = sum(counted.values()), len(self.labels)
         return torch.tensor([total / (count * max(1, counted[label])) for label in self.labels])
-
-    def _split(self, given: Sequence[Any]) -> tuple[list[int], list[int]]:
-        """Rows to learn from and rows to check with, drawn label by label; a label with one row is learned."""
-        draw = torch.Generator().manual_seed(self.seed)
-        groups: dict[Any, list[int]] = {}
-        for row, each in enumerate(given):
-            groups.setdefault(each if self.target == "label" else None, []).append(row)
-        learned: list[int] = []
-        kept: list[int] = []
-        for rows in groups.values():
-            order = [rows[n] for n in torch.randperm(len(rows), generator=draw).tolist()]
-            count = min(round(len(rows) * self.validation), len(rows) - 1)
-            kept += order[:count]
-            learned += order[count:]
-        if self.validation and not kept:
-            raise DataError(
-                f"expected rows to check with, got {len(given)}, too few for a share of {self.validation:g}: "
-                "give more, or validation 0."
-            )
-        return sorted(learned), sorted(kept)
 
     def _targets(self, given: Sequence[Any]) -> Tensor:
         """What the loss compares with, for all rows."""

@@ -9,6 +9,7 @@ from torch.nn import functional
 from elman.patterns import AttentionPool, Max
 from elman.training import Loss
 
+from .ensemble import Ensemble, mean_logits, mean_logs
 from .inputs import Encoder
 
 
@@ -74,3 +75,24 @@ class ClassifyNetwork(nn.Module):
             case _:
                 total = functional.mse_loss(z.squeeze(1), targets, reduction="sum")
         return Loss(total, len(targets), len(targets))
+
+
+class ClassifyEnsemble(Ensemble):
+    """Networks whose probabilities, or numbers, are averaged."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """x [T, B] or [T, B, I] and lengths [B] -> the logits of the mean probabilities, or mean numbers, [B, C]."""
+        each = [member(x, lengths) for member in self.members]
+        match self.members[0].target:
+            case "label":
+                return mean_logits(each)
+            case "labels":
+                yes, no = (mean_logs([functional.logsigmoid(sign * z) for z in each]) for sign in (1, -1))
+                return yes - no
+            case _:
+                return torch.stack(each).mean(0)
+
+    def attended(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What the encoders give out, side by side [T, B, N H], and how much each step weighs in the mean [T, B]."""
+        each = [member.attended(x, lengths) for member in self.members]  # type: ignore[operator]
+        return torch.cat([y for y, _ in each], -1), torch.stack([weights for _, weights in each]).mean(0)

@@ -61,24 +61,9 @@ class ConditionalRandomField(nn.Module):
         z, tags = torch.where(live.unsqueeze(2), z, 0), torch.where(live, tags, 0)
         return torch.where(lengths > 0, self._all(z, lengths) - self._one(z, tags, lengths, live), 0)
 
-    @torch.no_grad()
     def best(self, z: Tensor, lengths: Tensor) -> Tensor:
         """The likeliest tags [T, B], by Viterbi's algorithm; zeros after a row's end."""
-        steps = len(z)
-        scores, backs = self.begin + z[0], []
-        for t in range(1, steps):
-            ways = scores.unsqueeze(2) + self.transitions
-            best, back = ways.max(1)
-            live = (t < lengths).unsqueeze(1)
-            scores = torch.where(live, best + z[t], scores)
-            backs.append(torch.where(live, back, torch.arange(z.size(2), device=z.device)))
-        now = (scores + self.end).argmax(1)
-        found = [now]
-        for back in reversed(backs):
-            now = back.gather(1, now.unsqueeze(1)).squeeze(1)
-            found.append(now)
-        live = torch.arange(steps, device=z.device).unsqueeze(1) < lengths
-        return torch.where(live, torch.stack(found[::-1]), 0)
+        return best_tags(z, lengths, self.begin, self.transitions, self.end)
 
     def _all(self, z: Tensor, lengths: Tensor) -> Tensor:
         """log Σ exp(score) over all sequences [B]."""
@@ -93,3 +78,31 @@ class ConditionalRandomField(nn.Module):
         pairs = torch.where(live[1:], self.transitions[tags[:-1], tags[1:]], 0).sum(0)
         last = tags.gather(0, (lengths - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
         return each + pairs + self.begin[tags[0]] + self.end[last]
+
+
+@torch.no_grad()
+def best_tags(z: Tensor, lengths: Tensor, begin: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
+    """The tags with the largest score [T, B], by Viterbi's algorithm; zeros after a row's end.
+
+    Args:
+        z: scores of the tags at each step [T, B, C].
+        lengths: [B].
+        begin: of a `ConditionalRandomField` [C], as the other two.
+        transitions: [C, C].
+        end: [C].
+    """
+    steps = len(z)
+    scores, backs = begin + z[0], []
+    for t in range(1, steps):
+        ways = scores.unsqueeze(2) + transitions
+        best, back = ways.max(1)
+        live = (t < lengths).unsqueeze(1)
+        scores = torch.where(live, best + z[t], scores)
+        backs.append(torch.where(live, back, torch.arange(z.size(2), device=z.device)))
+    now = (scores + end).argmax(1)
+    found = [now]
+    for back in reversed(backs):
+        now = back.gather(1, now.unsqueeze(1)).squeeze(1)
+        found.append(now)
+    live = torch.arange(steps, device=z.device).unsqueeze(1) < lengths
+    return torch.where(live, torch.stack(found[::-1]), 0)

@@ -42,7 +42,11 @@ class TextInputs:
 
     def units(self, value: Any) -> list[str]:
         """What each step of a row stands for."""
-        return [self.symbols.decode([number]) for number in self.symbols.encode(str(value)).tolist()]
+        text, found = str(value), list[str]()
+        for length in self.symbols.lengths[self.symbols.encode(text)].tolist():
+            found.append(text[:length])  # as it is written, also where it is no symbol
+            text = text[length:]
+        return found
 
     def network(self, embedding: int) -> tuple[nn.Module, int]:
         """From numbers [T, B] to vectors [T, B, E], and E."""

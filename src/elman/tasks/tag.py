@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from elman.data import Padded, column, padded, read_table
 from elman.errors import ArgumentError, DataError
-from elman.training import Loss, Measure
+from elman.training import Measure
 
-from .crf import ConditionalRandomField
+from .ensemble import EnsembleJob, rows_of
 from .hyphens import builtin_hyphens
 from .inputs import Encoder, check_network
-from .job import Evaluating, Job, Prepared, digest_of, split_rows
+from .job import Evaluating, Prepared, digest_of, split_rows
+from .splits import groups_in, split_groups
+from .tag_network import Batch, TagEnsemble, TagNetwork
 from .tag_score import TagScore, score_tags
 from .tokens import TokenInputs, rows_of_tokens
 
@@ -26,51 +27,8 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 
 
-class Batch(NamedTuple):
-    """Rows of like length: tokens [T, B, 1 + L], lengths [B], tags [T, B]."""
-
-    x: Tensor
-    lengths: Tensor
-    tags: Tensor
-
-
-class TagNetwork(nn.Module):
-    """Layers in both directions, the scores of the tags at each step, and perhaps of their neighbourhood.
-
-    Args:
-        encoder: what reads.
-        tags: C.
-        crf: whether tags are chosen together, see `ConditionalRandomField`.
-    """
-
-    def __init__(self, encoder: Encoder, tags: int, crf: bool) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.readout = nn.Linear(encoder.size, tags)
-        self.field = ConditionalRandomField(tags) if crf else None
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """x [T, B, 1 + L] and lengths [B] -> [T, B, C]."""
-        return self.readout(self.encoder(x, lengths))  # type: ignore[no-any-return]
-
-    def best(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The likeliest tags [T, B]."""
-        z = self(x, lengths)
-        return z.argmax(-1) if self.field is None else self.field.best(z, lengths)
-
-    def loss(self, batch: Batch, state: None) -> Loss:
-        """The loss over rows, each by itself."""
-        z, count = self(batch.x, batch.lengths), int(batch.lengths.sum())
-        if self.field is not None:
-            total = self.field.loss(z, batch.tags, batch.lengths).sum()
-        else:
-            live = torch.arange(len(z), device=z.device).unsqueeze(1) < batch.lengths
-            total = functional.cross_entropy(z[live], batch.tags[live], reduction="sum")
-        return Loss(total, max(1, count), max(1, count))
-
-
 @dataclass(kw_only=True)
-class TagModel(Job):
+class TagModel(EnsembleJob):
     """A tag for every step of a sequence.
 
         model = TagModel(input="tokens", tags="slots", crf=True).fit(Path("train.jsonl"), out="slots.elman")
@@ -85,6 +43,9 @@ class TagModel(Job):
         minimum_count: what occurs less often in training has its spelling alone.
         crf: choose the tags of a row together.
         cell, layers, hidden_size, embedding, dropout: see `ClassifyModel`.
+        ensemble: N networks, averaged: the probabilities of the tags of each step; with `crf` the scores of whole rows
+            of tags.
+        group: a column; rows of one group (the sentences of a document) are all learned or all kept for validation.
         validation: share of the rows that is kept for validation; 0 for none.
         epochs, batch_size, learning_rate, clip, patience, seed, optimizer, schedule: see `Job`.
 
@@ -105,6 +66,7 @@ class TagModel(Job):
     spelled: bool = True
     minimum_count: int = 2
     crf: bool = False
+    group: str | None = None
     cell: str = "gru"
     layers: int = 1
     hidden_size: int = 128
@@ -131,7 +93,11 @@ class TagModel(Job):
         """Rows of like length in batches, and a network that reads them."""
         frame = self._table(data)
         rows, tags = self._pairs(frame)
-        learned, kept = map(sorted, split_rows(len(rows), self.validation, self.seed))
+        groups = None if self.group is None else groups_in(frame, self.group)
+        if groups is None:
+            learned, kept = map(sorted, split_rows(len(rows), self.validation, self.seed))
+        else:
+            learned, kept = split_groups(groups, self.validation, self.seed)
         if self.network is None:
             self.labels = tuple(sorted({tag for some in tags for tag in some}))
             self.prepare([rows[n] for n in learned], [tags[n] for n in learned])
@@ -141,7 +107,8 @@ class TagModel(Job):
         tokens = sum(len(rows[n]) for n in learned)
         about = {"rows": len(learned), "tokens": tokens, "rows for validation": len(kept), "tags": len(self.labels)}
         self._kept = [rows[n] for n in kept], [tags[n] for n in kept]
-        return Prepared(training, checked, digest_of((rows, tags)), about)
+        digest = digest_of((rows, tags) if groups is None else (rows, tags, groups))
+        return Prepared(training, checked, digest, about)
 
     def prepare(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> "TagModel":
         """Find which tokens and tags there are, and make a network with weights drawn from the seed."""
@@ -173,7 +140,7 @@ class TagModel(Job):
         import polars
 
         self.trained()
-        rows = rows_of_tokens(column(read_table(data, as_text=True), self.input, "what is read"), self.unit)
+        rows = self._rows(data)
         tags = self._best(rows)
         kind = polars.List(polars.String)
         return polars.DataFrame({"tokens": rows, "tags": tags}, schema={"tokens": kind, "tags": kind})
@@ -187,13 +154,19 @@ class TagModel(Job):
         self.trained()
         return self._scored(*self._pairs(self._table(data)))
 
-    def states(self, tokens: Sequence[str]) -> Tensor:
-        """What the encoder gives out at each step of a row [T, H]."""
-        network = self.trained()
-        assert self.inputs is not None and isinstance(network, TagNetwork)
-        x, lengths = padded(self.inputs.encode([tokens]))
+    def states(self, data: Any) -> list[Tensor]:
+        """What the encoder gives out at each token of each row [T, H]: both directions side by side, and all networks.
+
+        Args:
+            data: whatever `data.read_table` takes, with the column that is read.
+        """
+        network: Any = self.trained()
+        found: list[Tensor] = []
         with torch.no_grad(), Evaluating(network):
-            return network.encoder(x.to(self.device), lengths.to(self.device))[: len(tokens), 0].cpu()  # type: ignore[no-any-return]
+            for batch in self._unlabelled(self._rows(data)).starting_at(0):
+                y = network.states(batch.x.to(self.device), batch.lengths.to(self.device))
+                found += rows_of(y, batch.lengths)
+        return found
 
     def content(self) -> dict[str, Any]:
         """What is read, and which tags there are."""
@@ -215,17 +188,24 @@ class TagModel(Job):
         return f"{self.layers} × {self.cell.upper()} {self.hidden_size} in both directions{crf}, {super().summary}"
 
     def _build(self) -> None:
-        assert self.inputs is not None
-        encoder = Encoder(
-            self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout, both=True
-        )
-        self.network = TagNetwork(encoder, len(self.labels), self.crf)
+        def make() -> TagNetwork:
+            assert self.inputs is not None
+            encoder = Encoder(
+                self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout, both=True
+            )
+            return TagNetwork(encoder, len(self.labels), self.crf)
+
+        self.network = self.networks(make, TagEnsemble)
 
     def _table(self, data: Any) -> "DataFrame":
         if data is not None:
             return read_table(data, as_text=True)
         self.input, self.tags, self.unit = "word", "points", "char"
         return builtin_hyphens()
+
+    def _rows(self, data: Any) -> list[list[str]]:
+        """The tokens of each row."""
+        return rows_of_tokens(column(read_table(data, as_text=True), self.input, "what is read"), self.unit)
 
     def _pairs(self, frame: "DataFrame") -> tuple[list[list[str]], list[list[str]]]:
         """Tokens and tags of all rows, as many of one as of the other."""
@@ -260,14 +240,17 @@ class TagModel(Job):
 
         return Padded([len(row) for row in rows], make, self.batch_size if seed is not None else AT_ONCE, seed)
 
+    def _unlabelled(self, rows: Sequence[Sequence[str]]) -> Padded:
+        """Batches of rows whose tags nobody looks at."""
+        return self._batches(rows, [[0] * len(row) for row in rows], None)
+
     def _best(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
-        network = self.trained()
+        network: Any = self.trained()
         found: list[list[str]] = []
         with torch.no_grad(), Evaluating(network):
-            for batch in self._batches(rows, [[0] * len(row) for row in rows], None).starting_at(0):
-                best = network.best(batch.x.to(self.device), batch.lengths.to(self.device)).cpu()  # type: ignore[operator]
-                for row, length in enumerate(batch.lengths.tolist()):
-                    found.append([self.labels[n] for n in best[:length, row].tolist()])
+            for batch in self._unlabelled(rows).starting_at(0):
+                best = network.best(batch.x.to(self.device), batch.lengths.to(self.device))
+                found += [[self.labels[n] for n in row.tolist()] for row in rows_of(best, batch.lengths)]
         return found
 
     def _scored(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> TagScore:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -12,18 +13,24 @@ from elman import decoding
 from elman.data import Padded, column, padded, read_table, texts
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
+from elman.training.files import beside
 
 from .dates import builtin_dates
+from .ensemble import EnsembleJob, rows_of
 from .inputs import check_network
-from .job import Evaluating, Job, Prepared, digest_of, split_rows
+from .job import Evaluating, Prepared, digest_of, split_rows
+from .numbers import builtin_numbers
+from .splits import groups_in, split_groups
 from .symbols import EOS, PAD, UNITS, Symbols
-from .translate_network import Batch, TranslateNetwork
+from .translate_network import Batch, TranslateEnsemble, TranslateNetwork
+from .translate_picture import draw_attention
 from .translate_score import TranslateScore, score_translations
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
-AT_ONCE = 128
+AT_ONCE, DRAWN = 128, 30
+EXAMPLES = {"dates": builtin_dates, "numbers": builtin_numbers}
 
 
 class Attended(NamedTuple):
@@ -41,7 +48,7 @@ class Attended(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class TranslateModel(Job):
+class TranslateModel(EnsembleJob):
     """A sequence to another one.
 
         model = TranslateModel(input="word", output="sound").fit(Path("words.csv"), out="sounds.elman")
@@ -60,6 +67,10 @@ class TranslateModel(Job):
         dropout: on embeddings, between layers and before the logits, in training.
         smoothing: of labels: the share of the probability that is wanted for all symbols alike.
         beam: K, how many beginnings of a translation go on side by side.
+        ensemble: N networks, whose probabilities are averaged at each step of the beam.
+        group: a column; rows of one group are all learned or all kept for validation (the inflected forms of a word,
+            the sentences of a document).
+        example: what is learned without data: "dates" or "numbers".
         validation: share of the rows that is kept for validation; 0 for none.
         epochs, batch_size, learning_rate, clip, patience, seed, optimizer, schedule: see `Job`.
 
@@ -67,10 +78,12 @@ class TranslateModel(Job):
         sources, targets: the symbols, once they are known.
         checked: the figures on the rows kept for validation.
 
-    `fit` takes whatever `data.read_table` does, or None for dates in twenty languages, to be written as ISO 8601.
+    `fit` takes whatever `data.read_table` does, or None for a built-in example: dates in twenty languages, to be
+    written as ISO 8601; numbers, to be written in the words of twelve languages.
     """
 
     NAME: ClassVar[str] = "translate"
+    PICTURES: ClassVar[tuple[str, ...]] = (".attention.png",)
     MEASURE: ClassVar[Measure] = Measure("nats per symbol", "nats", 1.0, "symbols")
 
     input: str = "input"
@@ -85,6 +98,8 @@ class TranslateModel(Job):
     dropout: float = 0.3
     smoothing: float = 0.1
     beam: int = 5
+    group: str | None = None
+    example: str = "dates"
     epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -104,17 +119,27 @@ class TranslateModel(Job):
         for unit in (self.unit, self.output_unit or self.unit):
             if unit not in UNITS:
                 raise ArgumentError(f"expected unit to be char or word, got {unit!r}.")
+        if self.example not in EXAMPLES:
+            raise ArgumentError(f"expected example to be {' or '.join(EXAMPLES)}, got {self.example!r}.")
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads and writes them."""
-        sources, targets = self._pairs(data)
-        learned, kept = split_rows(len(sources), self.validation, self.seed)
+        frame = self._table(data)
+        sources, targets = self._pairs(frame)
+        for name, some in ((self.input, sources), (self.output, targets)):
+            if len(set(some)) == 1:
+                raise DataError(f"the column {name!r}: expected texts that differ, got {some[0]!r} in all rows.")
+        groups = None if self.group is None else groups_in(frame, self.group)
+        if groups is None:
+            learned, kept = split_rows(len(sources), self.validation, self.seed)
+        else:
+            learned, kept = split_groups(groups, self.validation, self.seed)
         read, written = ([part[n] for n in learned] for part in (sources, targets))
         self._kept = [sources[n] for n in kept], [targets[n] for n in kept]
         if self.network is None:
             self.prepare(read, written)
         about = {"rows": len(learned), "rows for validation": len(kept)}
-        digest = digest_of((sources, targets))
+        digest = digest_of((sources, targets) if groups is None else (sources, targets, groups))
         training = self._batches(read, written, self.seed)
         return Prepared(training, self._batches(*self._kept, None) if kept else None, digest, about)
 
@@ -132,9 +157,15 @@ class TranslateModel(Job):
         return self
 
     def finished(self, prepared: Prepared, out: Path | None) -> None:
-        """Measure on the rows kept for validation, by the beam."""
-        if prepared.validation is not None:
-            self.checked = self._scored(*self._kept).figures()
+        """Measure on the rows kept for validation, by the beam, and draw what one of them looked at."""
+        if prepared.validation is None:
+            return
+        sources, targets = self._kept
+        self.checked = self._scored(sources, targets).figures()
+        if out is not None:
+            short = [text for text in sources if 0 < len(self.sources.cut(text)) <= DRAWN]  # type: ignore[union-attr]
+            if short:
+                draw_attention(self.attend(max(short, key=len)), beside(out, ".attention.png"))
 
     def predict(self, data: Any, *, n_best: int = 1) -> "DataFrame":
         """What each row becomes.
@@ -151,9 +182,7 @@ class TranslateModel(Job):
         if not 1 <= n_best <= self.beam:
             raise ArgumentError(f"expected 1 <= n_best <= {self.beam}, the beam, got {n_best}.")
         self.trained()
-        found = self._translated(
-            list(texts(column(read_table(data, as_text=True), self.input, "what is read"))), n_best
-        )
+        found = self._translated(self._read(read_table(data, as_text=True)), n_best)
         written = [[text for text, _ in some] for some in found]
         scores = [[score for _, score in some] for some in found]
         if n_best == 1:
@@ -167,17 +196,32 @@ class TranslateModel(Job):
             data: as for `fit`.
         """
         self.trained()
-        return self._scored(*self._pairs(data))
+        return self._scored(*self._pairs(self._table(data)))
 
     def attend(self, text: str) -> Attended:
         """The translation of a text, and what each of its symbols looked at."""
-        network = self.trained()
-        assert isinstance(network, TranslateNetwork) and self.sources is not None and self.targets is not None
+        network: Any = self.trained()
+        assert self.sources is not None and self.targets is not None
         ((written, _),) = self._translated([text], 1)[0]
         (batch,) = self._batches([text], [written], None).starting_at(0)
         with torch.no_grad(), Evaluating(network):
             weights = network.weights(Batch(*(part.to(self.device) for part in batch)))
         return Attended(self.sources.cut(text), [*self.targets.cut(written), "end"], weights[:, 0].cpu())
+
+    def states(self, data: Any) -> list[Tensor]:
+        """What the encoder gives out at each symbol of each row [S, H]: both directions side by side, and all networks.
+
+        Args:
+            data: whatever `data.read_table` takes, with the column that is read.
+        """
+        network: Any = self.trained()
+        sources = self._read(read_table(data, as_text=True))
+        found: list[Tensor] = []
+        with torch.no_grad(), Evaluating(network):
+            for batch in self._batches(sources, [""] * len(sources), None).starting_at(0):
+                y = network.states(batch.source.to(self.device), batch.source_lengths.to(self.device))
+                found += rows_of(y, batch.source_lengths)
+        return found
 
     def content(self) -> dict[str, Any]:
         """The symbols."""
@@ -201,17 +245,26 @@ class TranslateModel(Job):
 
     def _build(self) -> None:
         assert self.sources is not None and self.targets is not None
-        self.network = TranslateNetwork(
-            len(self.sources), len(self.targets), self.cell, self.layers, self.hidden_size, self.embedding,
-            self.dropout, self.smoothing,
+        make = partial(
+            TranslateNetwork, len(self.sources), len(self.targets), self.cell, self.layers, self.hidden_size,
+            self.embedding, self.dropout, self.smoothing,
         )  # fmt: skip
+        self.network = self.networks(make, TranslateEnsemble)
 
-    def _pairs(self, data: Any) -> tuple[list[str], list[str]]:
+    def _table(self, data: Any) -> "DataFrame":
+        if data is not None:
+            return read_table(data, as_text=True)
+        frame = EXAMPLES[self.example]()
+        self.input, self.output = frame.columns
+        return frame
+
+    def _read(self, frame: "DataFrame") -> list[str]:
+        """What is read, of all rows."""
+        return list(texts(column(frame, self.input, "what is read")))
+
+    def _pairs(self, frame: "DataFrame") -> tuple[list[str], list[str]]:
         """What is read and what is written, of all rows."""
-        if data is None:
-            self.input, self.output = "date", "iso"
-        frame = builtin_dates() if data is None else read_table(data, as_text=True)
-        sources = list(texts(column(frame, self.input, "what is read")))
+        sources = self._read(frame)
         targets = list(texts(column(frame, self.output, "what is written")))
         for name, some in ((self.input, sources), (self.output, targets)):
             if all(not text.strip() for text in some):
@@ -233,8 +286,8 @@ class TranslateModel(Job):
 
     def _translated(self, sources: Sequence[str], n_best: int) -> list[list[tuple[str, float]]]:
         """For each row the best translations, each with its log probability."""
-        network = self.trained()
-        assert isinstance(network, TranslateNetwork) and self.targets is not None
+        network: Any = self.trained()
+        assert self.targets is not None
         found: list[list[tuple[str, float]]] = []
         with torch.no_grad(), Evaluating(network):
             for batch in self._batches(sources, [""] * len(sources), None).starting_at(0):
@@ -249,6 +302,5 @@ class TranslateModel(Job):
         return found
 
     def _scored(self, sources: Sequence[str], targets: Sequence[str]) -> TranslateScore:
-        assert self.targets is not None
         said = [some[0][0] for some in self._translated(sources, 1)]
-        return score_translations(said, targets, sources, self.targets.cut)
+        return score_translations(said, targets, sources)

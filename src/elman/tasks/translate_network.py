@@ -10,6 +10,7 @@ import elman
 from elman.patterns import Attentive, EncoderDecoder, General
 from elman.training import Loss
 
+from .ensemble import Ensemble, mean_logits
 from .inputs import CELLS
 from .symbols import EOS
 
@@ -81,6 +82,11 @@ class TranslateNetwork(nn.Module):
         """The states from which the decoder starts."""
         return self.model.encode(source, lengths)
 
+    def states(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """What the encoder gives out at each step [S, B, 2 H]."""
+        y, _ = self.model.encoder(self.model.embedding(source), lengths=lengths)
+        return y  # type: ignore[no-any-return]
+
     def loss(self, batch: Batch, state: None) -> Loss:
         """The loss over rows, each symbol from those before it."""
         states = self.encode(batch.source, batch.source_lengths)
@@ -97,3 +103,27 @@ class TranslateNetwork(nn.Module):
         states = self.encode(batch.source, batch.source_lengths)
         fed = torch.cat([torch.full_like(batch.target[:1], EOS), batch.target[:-1]])
         return self.model.decoder.weights(fed, states, batch.lengths)  # type: ignore[operator, no-any-return]
+
+
+class TranslateEnsemble(Ensemble):
+    """Networks whose probabilities are averaged at each step of the beam.
+
+    p(symbol) = mean of the members' p(symbol), given what is written so far
+    """
+
+    def forward(self, tokens: Tensor, states: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+        """A step for `elman.decoding`: tokens [B] and the states of all members -> log p̄ [B, V] and states."""
+        found = [member(tokens, state) for member, state in zip(self.members, states, strict=True)]
+        return mean_logits([logits for logits, _ in found]), tuple(after for _, after in found)
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Any, ...]:
+        """The states from which the decoders start, of each member."""
+        return tuple(member.encode(source, lengths) for member in self.members)  # type: ignore[operator]
+
+    def states(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """What the encoders give out, side by side [S, B, N 2 H]."""
+        return torch.cat([member.states(source, lengths) for member in self.members], -1)  # type: ignore[operator]
+
+    def weights(self, batch: Batch) -> Tensor:
+        """How much each step attends to each source step, in the mean [T, B, S]."""
+        return torch.stack([member.weights(batch) for member in self.members]).mean(0)  # type: ignore[operator]

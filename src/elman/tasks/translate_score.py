@@ -1,6 +1,6 @@
 """How well sequences are written: whole ones, symbol by symbol, and by sacrebleu."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elman.errors import SetupError
@@ -16,7 +16,9 @@ class TranslateScore:
         rows: how many were scored.
         wrong: share of the rows with any mistake: the word error rate where a row is a word.
         interval: of that share, 95 %, by Wilson.
-        errors: edits (insert, drop, change) that the symbols need, by symbols of the references.
+        words: word error rate: edits (insert, drop, change) that the words need, by words of the references; a word is
+            what stands between white space, a phoneme say.
+        characters: character error rate: the same of characters.
         bleu: BLEU of all rows, 0 to 100.
         chrf: chrF of all rows, 0 to 100.
         baseline: share of the rows with any mistake if what was read is written.
@@ -28,7 +30,8 @@ class TranslateScore:
     rows: int
     wrong: float
     interval: tuple[float, float]
-    errors: float
+    words: float
+    characters: float
     bleu: float
     chrf: float
     baseline: float
@@ -41,7 +44,8 @@ class TranslateScore:
             "rows with a mistake": self.wrong,
             "rows with a mistake from": self.interval[0],
             "rows with a mistake to": self.interval[1],
-            "edits by symbol": self.errors,
+            "word error rate": self.words,
+            "character error rate": self.characters,
             "BLEU": self.bleu,
             "chrF": self.chrf,
             "rows with a mistake if copied": self.baseline,
@@ -49,16 +53,13 @@ class TranslateScore:
         }
 
 
-def score_translations(
-    said: Sequence[str], given: Sequence[str], sources: Sequence[str], cut: Callable[[str], list[str]]
-) -> TranslateScore:
+def score_translations(said: Sequence[str], given: Sequence[str], sources: Sequence[str]) -> TranslateScore:
     """Score what was written.
 
     Args:
         said: by the model.
         given: what is right.
         sources: what was read, for the baseline.
-        cut: a text into its symbols.
 
     Raises:
         SetupError: sacrebleu is not installed.
@@ -71,18 +72,24 @@ def score_translations(
         ) from None
     rows = len(given)
     wrong = sum(a != b for a, b in zip(said, given, strict=True))
-    edits = sum(edit_distance(cut(a), cut(b)) for a, b in zip(said, given, strict=True))
     copied = sum(a != b for a, b in zip(sources, given, strict=True))
     return TranslateScore(
         rows=rows,
         wrong=wrong / rows,
         interval=wilson(wrong, rows),
-        errors=edits / max(1, sum(len(cut(text)) for text in given)),
+        words=error_rate([text.split() for text in said], [text.split() for text in given]),
+        characters=error_rate(said, given),
         bleu=float(sacrebleu.corpus_bleu(list(said), [list(given)]).score),
         chrf=float(sacrebleu.corpus_chrf(list(said), [list(given)]).score),
         baseline=copied / rows,
         baseline_chrf=float(sacrebleu.corpus_chrf(list(sources), [list(given)]).score),
     )
+
+
+def error_rate(said: Sequence[Sequence[str]], given: Sequence[Sequence[str]]) -> float:
+    """Edits that all sequences need, by symbols of those that are right; above 1 where too much is said."""
+    edits = sum(edit_distance(a, b) for a, b in zip(said, given, strict=True) if a != b)
+    return edits / max(1, sum(map(len, given)))
 
 
 def edit_distance(one: Sequence[str], other: Sequence[str]) -> int:
