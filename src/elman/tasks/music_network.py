@@ -1,0 +1,82 @@
+"""The network of the music job: frames in, how likely the next frame is out."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import elman
+from elman import around
+from elman.training import Loss
+
+from .inputs import CELLS
+from .music_heads import Head
+
+
+class Batch(NamedTuple):
+    """Rows side by side: the frame before each [B, I], frames [T, B, I], their lengths [B]."""
+
+    first: Tensor
+    frames: Tensor
+    lengths: Tensor
+
+
+class MusicNetwork(nn.Module):
+    """Layers over the frame before, and what they say of the next one.
+
+        x(t) = dropout(v(t-1))
+        h(t) = layers over x, from a start that is learned
+        raw(t) = V [dropout(h(t)) ; x(t)] + c
+        v(t) ~ head(raw(t))
+
+    Args:
+        head: the distribution of a frame.
+        channels: I.
+        cell: "gru", "lstm" or "elman".
+        layers: how many, one above the other.
+        hidden_size: H.
+        dropout: on the states that the recurrent products read, one mask a row; two thirds of it on what comes in, one
+            third between the layers and on what goes out.
+        bias: c before training [head.size].
+    """
+
+    def __init__(
+        self, head: Head, channels: int, cell: str, layers: int, hidden_size: int, dropout: float, bias: Tensor | None
+    ) -> None:
+        super().__init__()
+        self.head, self.channels = head, channels
+        sizes = [channels] + [hidden_size] * (layers - 1)
+        stacked = (elman.Recurrent(self._cell(cell, size, hidden_size, dropout)) for size in sizes)
+        self.stack = elman.Stack(*stacked, dropout=dropout / 3)
+        self.coming, self.going = nn.Dropout(2 * dropout / 3), nn.Dropout(dropout / 3)
+        self.readout = nn.Linear(hidden_size + channels, head.size)
+        with torch.no_grad():
+            self.readout.weight.mul_(0.1)
+            if bias is not None:
+                self.readout.bias.copy_(bias)
+
+    @staticmethod
+    def _cell(name: str, size: int, hidden_size: int, dropout: float) -> elman.Cell:
+        cell = CELLS[name](size, hidden_size)
+        elman.init.orthogonal_(cell)
+        return around.LearnedStart(around.VariationalDropout(cell, dropout))
+
+    def forward(self, before: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Any]:
+        """Frames before [T, B, I] -> raw [T, B, size], what the last layer gives out [T, B, H], the state after."""
+        x = self.coming(before)
+        y, state = self.stack(x, state, lengths)
+        return self.readout(torch.cat([self.going(y), x], -1)), y, state
+
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """raw [T, B, size] and what the last layer gives out [T, B, H]: of each step from those before it."""
+        before = torch.cat([batch.first.unsqueeze(0), batch.frames[:-1]])
+        raw, y, _ = self(before, None, batch.lengths)
+        return raw, y
+
+    def loss(self, batch: Batch, state: None) -> Loss:
+        """The loss over rows, each frame from those before it; its size is their steps."""
+        raw, _ = self.read(batch)
+        live = torch.arange(len(raw), device=raw.device).unsqueeze(1) < batch.lengths
+        total = self.head.nats(raw[live], batch.frames[live]).sum()
+        count = int(batch.lengths.sum())
+        return Loss(total, count, count)
