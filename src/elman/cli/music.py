@@ -148,7 +148,7 @@ def fit(
         return [
             ("data", named),
             ("", f"{told['pieces']:,} pieces, and {told['pieces for validation']:,} to check with"),
-            ("frames", f"{told['steps']:,} of {told['channels']:,} {told['kind']} channels"),
+            ("frames", f"{told['steps']:,} of {told['channels']:,} {told['kind']} channels: {told['named']}"),
             *([("left out", told["left out"])] if "left out" in told else []),
         ]
 

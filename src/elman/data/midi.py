@@ -58,7 +58,8 @@ class MidiPiece:
     """What a MIDI file holds.
 
     Attributes:
-        frames: [T, I] of zeros and ones, from the first note to the end of the last; see `Keyboard.channels`.
+        frames: [T, I] of zeros and ones, from the bar of the first note to the end of the last note; see
+            `Keyboard.channels`.
         tempo: beats a minute, the first one.
         outside: notes that the keyboard does not have.
         drums: notes of drums, which are left out.
@@ -81,7 +82,7 @@ def read_midi(path: Path, keyboard: Keyboard) -> MidiPiece:
         SetupError: mido is not installed.
     """
     file = _parsed(path)
-    notes, tempo, drums = _notes(file)
+    notes, tempo, beats, drums = _notes(file)
     ticks = file.ticks_per_beat
     found = [
         (at, max(at + 1, end), key)
@@ -89,7 +90,8 @@ def read_midi(path: Path, keyboard: Keyboard) -> MidiPiece:
         for at, end in [(_step(start, keyboard, ticks), _step(stop, keyboard, ticks))]
     ]
     inside = [note for note in found if keyboard.lowest <= note[2] <= keyboard.highest]
-    first, last = min((n[0] for n in inside), default=0), max((n[1] for n in inside), default=0)
+    bar = max(1, round(beats * keyboard.resolution))
+    first, last = min((n[0] for n in inside), default=0) // bar * bar, max((n[1] for n in inside), default=0)
     if last - first > MOST:
         raise DataError(f"{path}: expected at most {MOST:,} steps, got {last - first:,}: give a smaller resolution.")
     frames = torch.zeros(last - first, len(keyboard.channels))
@@ -180,10 +182,11 @@ def _step(tick: int, keyboard: Keyboard, ticks: int) -> int:
     return (2 * tick * keyboard.resolution // ticks + 1) // 2
 
 
-def _notes(file: Any) -> tuple[list[tuple[int, int, int]], float, int]:
-    """Notes as (first tick, last tick, key), the first tempo in microseconds a beat, and how many drums there are."""
+def _notes(file: Any) -> tuple[list[tuple[int, int, int]], float, float, int]:
+    """Notes as (first tick, last tick, key), the first tempo in microseconds a beat, beats of a bar, and drums."""
     notes: list[tuple[int, int, int]] = []
     tempos: list[tuple[int, float]] = []
+    bars: list[tuple[int, float]] = []
     drums = 0
     for track in file.tracks:
         now, held = 0, dict[tuple[int, int], int]()
@@ -191,6 +194,8 @@ def _notes(file: Any) -> tuple[list[tuple[int, int, int]], float, int]:
             now += message.time
             if message.type == "set_tempo" and message.tempo:
                 tempos.append((now, message.tempo))
+            if message.type == "time_signature":
+                bars.append((now, 4 * message.numerator / message.denominator))
             if message.type not in ("note_on", "note_off"):
                 continue
             begins = message.type == "note_on" and message.velocity > 0
@@ -203,4 +208,4 @@ def _notes(file: Any) -> tuple[list[tuple[int, int, int]], float, int]:
             if begins:
                 held[place] = now
         notes += [(start, now, key) for (_, key), start in held.items()]
-    return notes, min(tempos, default=(0, _TEMPO))[1], drums
+    return notes, min(tempos, default=(0, _TEMPO))[1], min(bars, default=(0, 4.0))[1], drums

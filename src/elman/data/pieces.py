@@ -181,6 +181,7 @@ def _of_steps(frame: "DataFrame", columns: PieceColumns) -> Pieces:
     """A table with a row for each step."""
     import polars
 
+    ids = column(frame, columns.id, "the pieces").to_list() if columns.id else ["all"] * frame.height
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric() or frame[name].dtype == polars.Boolean]
     names = columns.channels or tuple(name for name in numeric if name != columns.id)
     others = [name for name in frame.columns if name not in (*names, columns.id)]
@@ -195,9 +196,7 @@ def _of_steps(frame: "DataFrame", columns: PieceColumns) -> Pieces:
         raise DataError(f"the column {wrong.name!r}: expected numbers, got {wrong.dtype}, {wrong[0]!r} in row 0.")
     steps = torch.stack([torch.from_numpy(each.cast(polars.Float64).to_numpy().copy()) for each in found], 1)
     places: dict[str, list[int]] = {}
-    for row, name in enumerate(
-        column(frame, columns.id, "the pieces").to_list() if columns.id else ["all"] * len(steps)
-    ):
+    for row, name in enumerate(ids):
         places.setdefault(str(name), []).append(row)
     return replace(_checked([steps[rows] for rows in places.values()], list(places), tuple(names)), named=True)
 

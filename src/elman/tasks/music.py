@@ -1,7 +1,7 @@
 """The music job: piano rolls and other vectors in time; how likely each frame is given those before, and new ones."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +27,7 @@ from .music_data import (
     frames_as_csv,
     moved,
     reading,
+    some_of,
     split_parts,
     still,
     windows_of,
@@ -142,24 +143,25 @@ class MusicModel(Job):
         share = 0.0 if given is not None else self.validation
         learned, kept, cut = split_parts(pieces.rows, share, self.seed)
         if self.network is None:
-            self.prepare(pieces, [pieces.rows[number][:cut] for number in learned])
+            rows = tuple(pieces.rows[number][:cut] for number in learned)
+            self.prepare(replace(pieces, rows=rows, names=tuple(pieces.names[number] for number in learned)))
         assert self.form is not None
-        rows = self.form.encode(pieces)
-        parts = [Part(None, rows[number][:cut]) for number in learned]
+        encoded = self.form.encode(pieces)
+        parts = [Part(None, encoded[number][:cut]) for number in learned]
         if given is not None:
             self._kept = [Part(None, row) for row in self.form.encode(given) if len(row)]
         elif cut is not None:
-            self._kept = [Part(rows[number][cut - 1], rows[number][cut:]) for number in kept]
+            self._kept = [Part(encoded[number][cut - 1], encoded[number][cut:], cut) for number in kept]
         else:
-            self._kept = [Part(None, rows[number]) for number in kept]
+            self._kept = [Part(None, encoded[number]) for number in kept]
         about = self._told(pieces, len(learned))
         digest = digest_of_rows((*pieces.rows, *(given.rows if given is not None else ())))
         return Prepared(self._passes(parts), reading(self._kept) if self._kept else None, digest, about)
 
-    def prepare(self, pieces: Pieces, rows: Sequence[Tensor]) -> None:
-        """Find what a frame is, and make a network with weights drawn from the seed, by the rows to learn from."""
-        self.form = Form.learned(pieces, rows, self.kind)
-        learned = self.form.encode(Pieces(tuple(rows), ("",) * len(rows), pieces.channels))
+    def prepare(self, pieces: Pieces) -> None:
+        """Find what a frame is, and make a network with weights drawn from the seed, by the pieces to learn from."""
+        self.form = Form.learned(pieces, self.kind)
+        learned = self.form.encode(pieces)
         binary = self.form.kind == "binary"
         self.simple = Switches.learned(learned) if binary else Walks.learned(learned, self.form.units)
         with torch.random.fork_rng([]):
@@ -204,9 +206,6 @@ class MusicModel(Job):
         network, form = self._parts()
         frames = list(self._drawn(network, self._prompt(prompt), steps, temperature, draw))
         found = torch.stack(frames) if frames else torch.zeros(0, len(form.channels))
-        if not torch.isfinite(found).all():
-            step = int((~torch.isfinite(found)).any(1).nonzero()[0])
-            raise NumericsError(f"what is drawn became infinite at step {step}: use a smaller temperature.")
         return form.decode(found)
 
     def frames(self, data: Any) -> list[Tensor]:
@@ -321,7 +320,9 @@ class MusicModel(Job):
         count = len(form.channels)
         head = make_head({"kind": kind, "channels": count, "components": self.components, "units": form.units})
         bias = None if frames is None else head.first_bias(frames)
-        self.network = MusicNetwork(head, count, self.cell, self.layers, self.hidden_size, self.dropout, bias)
+        self.network = MusicNetwork(
+            head, count, form.periods, self.cell, self.layers, self.hidden_size, self.dropout, bias
+        )
 
     def _parts(self) -> tuple[MusicNetwork, Form]:
         network = self.trained()
@@ -385,6 +386,7 @@ class MusicModel(Job):
         told = {
             "kind": self.form.kind,
             "channels": len(self.form.channels),
+            "named": some_of(self.form.channels),
             "pieces": learned,
             "pieces for validation": len(self._kept),
             "steps": sum(len(row) for row in pieces.rows),
@@ -417,10 +419,13 @@ class MusicModel(Job):
         self, network: MusicNetwork, prompt: Tensor, steps: int, temperature: float, draw: torch.Generator
     ) -> Iterator[Tensor]:
         fed = torch.cat([prompt.new_zeros(1, prompt.size(1)), prompt]).unsqueeze(1).to(self.device)
-        state = None
-        for _ in range(steps):
+        at, state = torch.zeros(1, dtype=torch.int64, device=self.device), None
+        for step in range(steps):
             with torch.no_grad(), Evaluating(network):
-                raw, _, state = network(fed, state)
+                raw, _, state = network(fed, at, state)
+                if not torch.isfinite(raw[-1]).all():
+                    raise NumericsError(f"what is drawn grew beyond all numbers at step {step}: lower the temperature.")
                 frame = network.head.draw(raw[-1, 0].cpu(), temperature, draw)
             yield frame
+            at = at + len(fed)
             fed = frame.to(self.device).reshape(1, 1, -1)

@@ -22,10 +22,11 @@ _AT_ONCE = 1 << 16  # steps that are read side by side where nothing is learned
 
 
 class Part(NamedTuple):
-    """Frames in a row [T, I], and the frame before them [I]; None where a piece begins."""
+    """Frames in a row [T, I], the frame before them [I] (None where a piece begins), and how many come before."""
 
     first: Tensor | None
     frames: Tensor
+    at: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ class Form:
     scale: tuple[float, ...]
 
     @classmethod
-    def learned(cls, pieces: Pieces, rows: Sequence[Tensor], kind: str) -> "Form":
-        """The form of pieces, mean and deviation from some rows, those that are trained on.
+    def learned(cls, pieces: Pieces, kind: str) -> "Form":
+        """The form of pieces, those that are trained on.
 
         Raises:
             DataError: channels that are always the same.
         """
-        frames = torch.cat(list(rows))
+        frames = torch.cat(pieces.rows)
         plain = bool(((frames == 0) | (frames == 1)).all())
         kind = ("binary" if plain else "real") if kind == "auto" else "binary" if kind == "notes" else kind
         count = len(pieces.channels)
@@ -76,6 +77,11 @@ class Form:
         return cls(kind, pieces.channels, pieces.named, keyboard, tempo, tuple(mean.tolist()), tuple(scale.tolist()))
 
     @property
+    def periods(self) -> tuple[int, ...]:
+        """Steps of a beat, of three and of four; none for what is no music with a known beat."""
+        return () if self.keyboard is None else tuple(beats * self.keyboard.resolution for beats in (1, 3, 4))
+
+    @property
     def units(self) -> float:
         """What nats of frames of deviation 1 miss, for those of the data's own units."""
         return math.fsum(math.log(each) for each in self.scale)
@@ -89,8 +95,8 @@ class Form:
         size = len(self.channels)
         if len(pieces.channels) != size or (pieces.named and self.named and pieces.channels != self.channels):
             raise DataError(
-                f"expected the {size} channels {_some(self.channels)} of the training, got {len(pieces.channels)}: "
-                f"{_some(pieces.channels)}."
+                f"expected the {size} channels {some_of(self.channels)} of the training, got {len(pieces.channels)}: "
+                f"{some_of(pieces.channels)}."
             )
         if self.kind == "binary":
             for name, row in zip(pieces.names, pieces.rows, strict=True):
@@ -146,10 +152,11 @@ def split_parts(rows: Sequence[Tensor], share: float, seed: int) -> tuple[list[i
 def windows_of(parts: Sequence[Part], steps: int) -> list[Part]:
     """The parts in shorter ones of at most so many steps, as equal as can be."""
     found = []
-    for first, frames in parts:
-        pieces = frames.tensor_split(-(-len(frames) // steps))
-        befores = [first, *(piece[-1] for piece in pieces[:-1])]
-        found += [Part(before, piece) for before, piece in zip(befores, pieces, strict=True)]
+    for first, frames, at in parts:
+        before = first
+        for piece in frames.tensor_split(-(-len(frames) // steps)):
+            found.append(Part(before, piece, at))
+            before, at = piece[-1], at + len(piece)
     return found
 
 
@@ -157,7 +164,7 @@ def batch_of(parts: Sequence[Part]) -> Batch:
     """Parts side by side."""
     frames, lengths = padded([part.frames for part in parts])
     firsts = [part.frames.new_zeros(part.frames.size(1)) if part.first is None else part.first for part in parts]
-    return Batch(torch.stack(firsts), frames, lengths)
+    return Batch(torch.stack(firsts), frames, lengths, torch.tensor([part.at for part in parts]))
 
 
 def reading(parts: Sequence[Part]) -> Padded:
@@ -208,7 +215,7 @@ def moved(most: int, blocks: int, part: Part, draw: torch.Generator) -> Part:
         draw: the source of the number.
     """
     by = int(torch.randint(-most, most + 1, (), generator=draw))
-    first, frames = part
+    first, frames, at = part
     keys = frames.size(1) // blocks
     used = frames.unflatten(1, (blocks, keys)).any(0).any(0).nonzero().flatten()
     if not by or (len(used) and not 0 <= int(used[0]) + by <= int(used[-1]) + by < keys):
@@ -217,7 +224,7 @@ def moved(most: int, blocks: int, part: Part, draw: torch.Generator) -> Part:
     def turned(row: Tensor) -> Tensor:
         return row.unflatten(-1, (blocks, keys)).roll(by, -1).flatten(-2)
 
-    return Part(None if first is None else turned(first), turned(frames))
+    return Part(None if first is None else turned(first), turned(frames), at)
 
 
 def still(part: Part, draw: torch.Generator) -> Part:
@@ -249,6 +256,7 @@ def frames_as_array(frames: Tensor) -> bytes:
     return written.getvalue()
 
 
-def _some(names: Sequence[str]) -> str:
-    told = ", ".join(map(repr, names[:6]))
-    return f"{told} ..." if len(names) > 6 else told
+def some_of(names: Sequence[str]) -> str:
+    """Names in words, the first and the last where there are many."""
+    shown = [*names[:4], "...", names[-1]] if len(names) > 8 else names
+    return ", ".join(shown)

@@ -1,5 +1,6 @@
 """The network of the music job: frames in, how likely the next frame is out."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,17 +15,18 @@ from .music_heads import Head
 
 
 class Batch(NamedTuple):
-    """Rows side by side: the frame before each [B, I], frames [T, B, I], their lengths [B]."""
+    """Rows side by side: the frame before each [B, I], frames [T, B, I], their lengths and steps before them [B]."""
 
     first: Tensor
     frames: Tensor
     lengths: Tensor
+    at: Tensor
 
 
 class MusicNetwork(nn.Module):
     """Layers over the frame before, and what they say of the next one.
 
-        x(t) = dropout(v(t-1))
+        x(t) = [dropout(v(t-1)) ; the place of t in each period, one-hot]
         h(t) = layers over x, from a start that is learned
         raw(t) = V [dropout(h(t)) ; x(t)] + c
         v(t) ~ head(raw(t))
@@ -32,6 +34,7 @@ class MusicNetwork(nn.Module):
     Args:
         head: the distribution of a frame.
         channels: I.
+        periods: steps after which a beat or a bar begins anew; none where frames have no beat.
         cell: "gru", "lstm" or "elman".
         layers: how many, one above the other.
         hidden_size: H.
@@ -41,15 +44,24 @@ class MusicNetwork(nn.Module):
     """
 
     def __init__(
-        self, head: Head, channels: int, cell: str, layers: int, hidden_size: int, dropout: float, bias: Tensor | None
+        self,
+        head: Head,
+        channels: int,
+        periods: Sequence[int],
+        cell: str,
+        layers: int,
+        hidden_size: int,
+        dropout: float,
+        bias: Tensor | None,
     ) -> None:
         super().__init__()
-        self.head, self.channels = head, channels
-        sizes = [channels] + [hidden_size] * (layers - 1)
+        self.head, self.periods = head, tuple(periods)
+        read = channels + sum(self.periods)
+        sizes = [read] + [hidden_size] * (layers - 1)
         stacked = (elman.Recurrent(self._cell(cell, size, hidden_size, dropout)) for size in sizes)
         self.stack = elman.Stack(*stacked, dropout=dropout / 3)
         self.coming, self.going = nn.Dropout(2 * dropout / 3), nn.Dropout(dropout / 3)
-        self.readout = nn.Linear(hidden_size + channels, head.size)
+        self.readout = nn.Linear(hidden_size + read, head.size)
         with torch.no_grad():
             self.readout.weight.mul_(0.1)
             if bias is not None:
@@ -61,16 +73,27 @@ class MusicNetwork(nn.Module):
         elman.init.orthogonal_(cell)
         return around.LearnedStart(around.VariationalDropout(cell, dropout))
 
-    def forward(self, before: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Any]:
-        """Frames before [T, B, I] -> raw [T, B, size], what the last layer gives out [T, B, H], the state after."""
-        x = self.coming(before)
+    def forward(
+        self, before: Tensor, at: Tensor, state: Any = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        """Frames before [T, B, I] -> raw [T, B, size], what the last layer gives out [T, B, H], the state after.
+
+        Args:
+            before: the frame before each step.
+            at: steps before the first one [B].
+            state: before it; None at the beginning of pieces.
+            lengths: of the rows [B].
+        """
+        steps = at + torch.arange(len(before), device=before.device).unsqueeze(1)
+        places = [nn.functional.one_hot(steps % period, period).to(before.dtype) for period in self.periods]
+        x = torch.cat([self.coming(before), *places], -1)
         y, state = self.stack(x, state, lengths)
         return self.readout(torch.cat([self.going(y), x], -1)), y, state
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """raw [T, B, size] and what the last layer gives out [T, B, H]: of each step from those before it."""
         before = torch.cat([batch.first.unsqueeze(0), batch.frames[:-1]])
-        raw, y, _ = self(before, None, batch.lengths)
+        raw, y, _ = self(before, batch.at, None, batch.lengths)
         return raw, y
 
     def loss(self, batch: Batch, state: None) -> Loss:

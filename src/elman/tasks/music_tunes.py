@@ -147,7 +147,7 @@ def builtin_tunes(keyboard: Keyboard) -> Pieces:
 def notes(tune: Tune) -> Iterator[tuple[Fraction, Fraction, int]]:
     """The notes of a tune, its chords first: beginning and end in eighths, and the key."""
     bars = tune.melody.split("|")
-    begun = Fraction(0)
+    begun = _upbeat(tune)
     whole = list(range(len(bars)))[len(bars) - len(tune.chords.split()) :]
     for number, bar in enumerate(bars):
         end = begun + bar_length(bar)
@@ -162,8 +162,13 @@ def bar_length(bar: str) -> Fraction:
     return sum((_length(found) for found in _NOTE.finditer(bar)), Fraction(0))
 
 
+def _upbeat(tune: Tune) -> Fraction:
+    """Eighths of silence before a tune that does not begin with a whole bar."""
+    return tune.bar - bar_length(tune.melody.split("|")[0])
+
+
 def _melody(tune: Tune) -> Iterator[tuple[Fraction, Fraction, int]]:
-    at, held = Fraction(0), None
+    at, held = _upbeat(tune), None
     for found in _NOTE.finditer(tune.melody):
         end = at + _length(found)
         if found[2] != "z":
