@@ -109,7 +109,7 @@ def fit(
     id: Annotated[str | None, typer.Option(help="The column that names the pieces.", show_default="none")] = None,
     cell: job.Cell = "gru",
     layers: job.Layers = 1,
-    hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 64,
+    hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 128,
     dropout: Annotated[float, typer.Option(help="Share of the states' entries dropped in training.")] = 0.3,
     window: Annotated[int, typer.Option(help="Steps of a part, at most, in training.")] = 512,
     updates: Annotated[int, typer.Option(help="Least steps of the optimiser in an epoch.")] = 50,

@@ -94,7 +94,7 @@ class MusicModel(Job):
     id: str | None = None
     cell: str = "gru"
     layers: int = 1
-    hidden_size: int = 64
+    hidden_size: int = 128
     dropout: float = 0.3
     window: int = 512
     updates: int = 50
@@ -166,7 +166,7 @@ class MusicModel(Job):
         self.simple = Switches.learned(learned) if binary else Walks.learned(learned, self.form.units)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
-            self._build(torch.cat(learned))
+            self._build(learned)
 
     def finished(self, prepared: Prepared, out: Path | None) -> None:
         """Measure on what was kept for validation, and draw some of it beside what the model makes."""
@@ -312,16 +312,15 @@ class MusicModel(Job):
         """The network in a few words."""
         return f"{self.layers} × {self.cell.upper()} {self.hidden_size}, {super().summary}"
 
-    def _build(self, frames: Tensor | None) -> None:
-        """The network, its readout begun by all frames of the training."""
+    def _build(self, rows: Sequence[Tensor] | None) -> None:
+        """The network, begun by the pieces of the training."""
         form = self.form
         assert form is not None
         kind = self.frame if form.kind == "binary" else "mixture"
         count = len(form.channels)
         head = make_head({"kind": kind, "channels": count, "components": self.components, "units": form.units})
-        bias = None if frames is None else head.first_bias(frames)
         self.network = MusicNetwork(
-            head, count, form.periods, self.cell, self.layers, self.hidden_size, self.dropout, bias
+            head, count, form.periods, self.cell, self.layers, self.hidden_size, self.dropout, rows
         )
 
     def _parts(self) -> tuple[MusicNetwork, Form]:

@@ -1,13 +1,18 @@
 """How likely a frame is, given what the network says of it: channels that are on or off, channels of real numbers."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .music_score import Switches
+
 _WIDEST = 7.0  # of log σ: deviations from 0.0009 to 1100 of the channel's own
+_NARROWEST = 0.1  # before training: where a piece begins, nothing is known of it
+_TINY = 1e-12
 
 
 class Head(nn.Module):
@@ -15,9 +20,12 @@ class Head(nn.Module):
 
     Attributes:
         size: how many numbers a frame takes.
+        drops: whether channels of the frame before may be dropped in training: one that is off is nothing strange, a
+            real one that is 0 is.
     """
 
     size: int
+    drops = True
 
     def nats(self, raw: Tensor, frames: Tensor) -> Tensor:
         """-log of the probability (of real channels, of its density) of frames [..., I], given raw [..., size]."""
@@ -31,9 +39,13 @@ class Head(nn.Module):
         """A frame [I] of raw [size], both on the CPU."""
         raise TypeError(f"{type(self).__name__} must define draw(self, raw, temperature, generator)")
 
-    def first_bias(self, frames: Tensor) -> Tensor:
-        """What the network should say before it has learned anything [size], by all frames of the training [N, I]."""
-        raise TypeError(f"{type(self).__name__} must define first_bias(self, frames)")
+    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """c [size] and V [size, I] of raw = c + V v(t-1), which the network says before it has learned anything.
+
+        Args:
+            rows: the pieces of the training [T, I].
+        """
+        raise TypeError(f"{type(self).__name__} must define begun(self, rows)")
 
 
 class Independent(Head):
@@ -62,9 +74,10 @@ class Independent(Head):
         chance = (raw / temperature).sigmoid()
         return torch.bernoulli(chance, generator=generator)
 
-    def first_bias(self, frames: Tensor) -> Tensor:
-        often = (frames.sum(0) + 0.5) / (len(frames) + 1)
-        return often.logit()
+    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Each channel as often on as it is after it was off, or on."""
+        off, on = Switches.learned(rows).after.logit()
+        return off, (on - off).diag()
 
 
 class Chained(Independent):
@@ -112,6 +125,8 @@ class Mixture(Head):
         Networks, 2013, section 4.
     """
 
+    drops = False
+
     def __init__(self, channels: int, components: int, units: float) -> None:
         super().__init__()
         self.channels, self.components, self.units = channels, components, units
@@ -139,10 +154,20 @@ class Mixture(Head):
         noise = torch.randn(self.channels, generator=generator, dtype=raw.dtype)
         return mean[chosen] + temperature * width[chosen].exp() * noise
 
-    def first_bias(self, frames: Tensor) -> Tensor:
-        mean = torch.linspace(-1, 1, self.components).unsqueeze(1).expand(-1, self.channels)
-        mean = mean if self.components > 1 else torch.zeros_like(mean)
-        return torch.cat([torch.zeros(self.components), mean.flatten(), torch.zeros(mean.numel())])
+    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Each channel around so much of its last value as is best, the components side by side."""
+        before = torch.cat([row[:-1] for row in rows]).double()
+        now = torch.cat([row[1:] for row in rows]).double()
+        much = (before * now).sum(0) / before.square().sum(0).clamp(min=_TINY)
+        spread = (now - much * before).square().mean(0).sqrt().clamp(min=_NARROWEST, max=1.0)
+        apart = torch.linspace(-1, 1, self.components).double() if self.components > 1 else torch.zeros(1)
+        width = _WIDEST * torch.atanh(spread.log() / _WIDEST)
+        parts = apart.unsqueeze(1) * spread, width.expand(self.components, -1)
+        bias = torch.cat([torch.zeros(self.components), *(part.flatten() for part in parts)])
+        weight = torch.zeros(self.size, self.channels, dtype=torch.float64)
+        for start in range(self.components, self.components * (1 + self.channels), self.channels):
+            weight[start : start + self.channels] = much.diag()
+        return bias, weight
 
 
 def make_head(content: dict[str, Any]) -> Head:

@@ -38,9 +38,9 @@ class MusicNetwork(nn.Module):
         cell: "gru", "lstm" or "elman".
         layers: how many, one above the other.
         hidden_size: H.
-        dropout: on the states that the recurrent products read, one mask a row; two thirds of it on what comes in, one
-            third between the layers and on what goes out.
-        bias: c before training [head.size].
+        dropout: on the states that the recurrent products read, one mask a row; two thirds of it on what comes in (see
+            `Head.drops`), one third between the layers and on what goes out.
+        rows: the pieces of the training [T, I], by which it begins: with what is simple.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MusicNetwork(nn.Module):
         layers: int,
         hidden_size: int,
         dropout: float,
-        bias: Tensor | None,
+        rows: Sequence[Tensor] | None,
     ) -> None:
         super().__init__()
         self.head, self.periods = head, tuple(periods)
@@ -60,11 +60,13 @@ class MusicNetwork(nn.Module):
         sizes = [read] + [hidden_size] * (layers - 1)
         stacked = (elman.Recurrent(self._cell(cell, size, hidden_size, dropout)) for size in sizes)
         self.stack = elman.Stack(*stacked, dropout=dropout / 3)
-        self.coming, self.going = nn.Dropout(2 * dropout / 3), nn.Dropout(dropout / 3)
+        self.coming, self.going = nn.Dropout(2 * dropout / 3 * head.drops), nn.Dropout(dropout / 3)
         self.readout = nn.Linear(hidden_size + read, head.size)
-        with torch.no_grad():
-            self.readout.weight.mul_(0.1)
-            if bias is not None:
+        if rows is not None:
+            bias, weight = head.begun(rows)
+            with torch.no_grad():
+                self.readout.weight.mul_(0.1)
+                self.readout.weight[:, hidden_size : hidden_size + channels] += weight
                 self.readout.bias.copy_(bias)
 
     @staticmethod
