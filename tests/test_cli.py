@@ -49,6 +49,7 @@ def test_version():
         ["info", "-h"],
         ["tag", "-h"],
         ["translate", "-h"],
+        ["music", "-h"],
     ],
 )
 def test_help(words):
@@ -66,6 +67,7 @@ def test_help_names_every_command():
         "doctor",
         "forecast",
         "info",
+        "music",
         "show",
         "tag",
         "text",

@@ -19,7 +19,7 @@ DATA is one of these; several files of one kind may be given:
     table.csv               a row for each step, a column of numbers for each channel; --id names the pieces
 
 \b
-Without DATA the model learns 45 tunes that everybody may sing, with chords, in about two minutes.
+Without DATA the model learns 44 tunes that everybody may sing, with chords, in about two minutes.
     elman music fit                                            the tunes
     elman music fit chorales/ --out chorales.elman             a folder of MIDI files
     elman music fit song.mid --resolution 12                   triplets and sixteenths of a beat
@@ -84,7 +84,8 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    list[Path] | None, typer.Argument(help="MIDI files, folders of them, arrays or a table.", show_default=False)
+    list[Path] | None,
+    typer.Argument(help="MIDI files, folders of them, arrays or a table.", show_default=False, metavar="[DATA]..."),
 ]
 
 
@@ -144,7 +145,7 @@ def fit(
 
     def facts() -> list[tuple[str, str]]:
         told = model.about
-        named = ", ".join(map(str, data)) if data else "45 tunes with chords"
+        named = ", ".join(map(str, data)) if data else "44 tunes with chords"
         return [
             ("data", named),
             ("", f"{told['pieces']:,} pieces, and {told['pieces for validation']:,} to check with"),
@@ -196,7 +197,7 @@ def sample(
 @app.command(help=SCORE)
 def score(
     model: job.Model,
-    data: Annotated[list[Path], typer.Argument(help="As for `fit`.")],
+    data: Annotated[list[Path], typer.Argument(help="As for `fit`.", metavar="DATA...")],
     as_json: job.Json = False,
     device: job.Device = "auto",
 ) -> None:
