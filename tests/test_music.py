@@ -195,23 +195,24 @@ def test_it_comes_back_from_its_file(player, surfer, tmp_path):
 
 
 def test_it_resumes(tmp_path, monkeypatch):
-    """Stopped in its second epoch, with pieces that are moved, it ends in the same weights."""
-    pieces, options = rounds(12), {**SMALL, "updates": 4, "transpose": 1, "dropout": 0.2}
+    """Stopped in its second epoch, with pieces that are moved, it goes on there and ends in the same weights."""
+    from elman.training.learner import Learner
+
+    pieces, options = rounds(12), {**SMALL, "updates": 4, "transpose": 1, "dropout": 0.2, "channels": ()}
     whole = MusicModel(**options).fit(pieces, threads=1)
-    real, seen = Passes.starting_at, []
+    step, seen = Learner.training_step, []
 
-    def stopping(self, index, epoch=0):
-        for batch in real(self, index, epoch):
-            seen.append(batch)
-            if len(seen) == 7:
-                raise KeyboardInterrupt
-            yield batch
+    def stopping(self, batch):
+        seen.append(batch[0])
+        self.stop_asked = len(seen) == 6
+        return step(self, batch)
 
-    monkeypatch.setattr(Passes, "starting_at", stopping)
+    monkeypatch.setattr(Learner, "training_step", stopping)
     with pytest.raises(KeyboardInterrupt):
-        MusicModel(**options).fit(pieces, out=tmp_path / "m.elman", threads=1, save_every=0)
-    monkeypatch.setattr(Passes, "starting_at", real)
+        MusicModel(**options).fit(pieces, out=tmp_path / "m.elman", threads=1)
+    assert (tmp_path / "m.elman.resume").is_file()
     again = MusicModel(**options).fit(pieces, out=tmp_path / "m.elman", threads=1, resume=True)
+    assert seen == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]  # of each epoch, none twice
     for name, weight in whole.network.state_dict().items():
         assert torch.equal(weight, again.network.state_dict()[name]), name
 
@@ -289,6 +290,14 @@ def test_a_single_piece_and_time_in_double_precision():
         assert double.surprise(waves(1))[0].dtype == double.sample(3, seed=0).dtype == torch.float64
     finally:
         torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_pieces_of_one_step(real):
+    pieces = [np.eye(3)[[n % 3]] + 0.5 * n * real for n in range(12)]
+    model = MusicModel(**(SMALL | {"epochs": 1, "updates": 2})).fit(pieces, threads=1)
+    assert model.form.kind == ("real" if real else "binary") and math.isfinite(model.checked["nats per step"])
+    assert model.sample(1, seed=0).isfinite().all() and model.states(pieces)[0].shape == (1, 16)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "elman"])
