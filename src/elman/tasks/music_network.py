@@ -26,8 +26,8 @@ class Batch(NamedTuple):
 class MusicNetwork(nn.Module):
     """Layers over the frame before, and what they say of the next one.
 
-        x(t) = [dropout(v(t-1)) ; the place of t in each period, one-hot]
-        h(t) = layers over x, from a start that is learned
+        x(t) = [v(t-1) ; the place of t in each period, one-hot]
+        h(t) = layers over dropout(x(t)), from a start that is learned
         raw(t) = V [dropout(h(t)) ; x(t)] + c
         v(t) ~ head(raw(t))
 
@@ -88,9 +88,8 @@ class MusicNetwork(nn.Module):
         """
         steps = at + torch.arange(len(before), device=before.device).unsqueeze(1)
         places = [nn.functional.one_hot(steps % period, period).to(before.dtype) for period in self.periods]
-        x = torch.cat([self.coming(before), *places], -1)
-        y, state = self.stack(x, state, lengths)
-        return self.readout(torch.cat([self.going(y), x], -1)), y, state
+        y, state = self.stack(torch.cat([self.coming(before), *places], -1), state, lengths)
+        return self.readout(torch.cat([self.going(y), before, *places], -1)), y, state
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """raw [T, B, size] and what the last layer gives out [T, B, H]: of each step from those before it."""
