@@ -226,6 +226,9 @@ def test_batches_start_anywhere():
         (first, *_) = passes.starting_at(at, 1)
         assert all(torch.equal(a, b) for a, b in zip(first, every[at], strict=True))
     assert sum(int(batch.lengths.sum()) for batch in every) == 3 * sum(range(1, 6))
+    for whole, one, other in zip(every, *(passes.starting_at(0, 1, (k, 2)) for k in (0, 1)), strict=True):
+        assert one.lengths[0] == whole.lengths[0] and (other is None or other.lengths[0] == whole.lengths[1])
+        assert len(one.lengths) + (0 if other is None else len(other.lengths)) == len(whole.lengths)
 
 
 def test_windows_and_splits():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import job
+from . import job, search
 
 FIT = """
 Learn music, or other vectors in time: how likely each frame is, given all before it.
@@ -126,6 +126,8 @@ def fit(
     seed: job.Seed = 0,
     device: job.Device = "auto",
     threads: job.Threads = None,
+    devices: job.Devices = 1,
+    nodes: job.Nodes = 1,
     time_limit: job.TimeLimit = None,
     resume: job.Resume = False,
     fresh: job.Fresh = False,
@@ -155,11 +157,14 @@ def fit(
 
     job.fit_job(
         model, data or None, out, facts, lambda: model.checked, [".roll.png"],  # type: ignore[arg-type]
-        quiet=quiet or as_json, resume=resume, fresh=fresh, device=device, threads=threads, time_limit=time_limit,
-        validation_data=validation_data or None,
+        quiet=quiet or as_json, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
+        nodes=nodes, time_limit=time_limit, validation_data=validation_data or None,
     )  # fmt: skip
-    if as_json:
+    if as_json and model.checked:
         job.print_figures(model.checked, as_json)
+
+
+search.add_tune(app, fit, "music", "chorales/")
 
 
 @app.command(help=SAMPLE)

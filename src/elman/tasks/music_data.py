@@ -195,13 +195,21 @@ class Passes:
     def __len__(self) -> int:
         return self.passes * len(self.padded)
 
-    def starting_at(self, index: int, epoch: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `index` on."""
+    def starting_at(self, index: int, epoch: int = 0, share: tuple[int, int] = (0, 1)) -> Iterator[Any]:
+        """The batches of an epoch from number `index` on.
+
+        Args:
+            index: of the first.
+            epoch: by which the order, and how parts are moved, is drawn.
+            share: (k, n) for every n-th row of each batch, from the k-th on; None where there is none.
+        """
+        part, parts = share
         while index < len(self):
             number, at = divmod(index, len(self.padded))
             for rows in self.padded.starting_at(at, epoch * self.passes + number):
                 draw = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch * len(self) + index) % 2**63)
-                yield batch_of([self.moves(self.parts[row], draw) for row in rows])
+                chosen = [self.moves(self.parts[row], draw) for row in rows][part::parts]
+                yield batch_of(chosen) if chosen else None
                 index += 1
 
 
