@@ -33,7 +33,7 @@ def draw_pieces(pieces: dict[str, Tensor], form: "Form", path: Path, mark: int |
     longest = max(len(frames) for frames in pieces.values())
     for axes, (title, frames) in zip(every, pieces.items(), strict=True):
         if form.kind == "real":
-            _draw_lines(axes, frames, form.channels)
+            _draw_lines(axes, frames, form)
         elif form.keyboard is not None:
             _draw_notes(axes, frames, form.keyboard)
         else:
@@ -71,14 +71,19 @@ def _draw_steps(axes: Any, frames: Tensor) -> None:
     axes.set_ylabel("channel", color=INK)
 
 
-def _draw_lines(axes: Any, frames: Tensor, channels: tuple[str, ...]) -> None:
-    """A line for each of the first channels."""
-    for number, name in enumerate(channels[:_LINES]):
+def _draw_lines(axes: Any, frames: Tensor, form: "Form") -> None:
+    """A line for each of the first channels: a single one in its own units, several in deviations from their means."""
+    count = len(form.channels)
+    if count > 1:
+        mean, scale = (torch.tensor(each, dtype=torch.float64) for each in (form.mean, form.scale))
+        frames = (frames - mean) / scale
+        axes.set_ylabel("deviations", color=INK)
+    for number, name in enumerate(form.channels[:_LINES]):
         axes.plot(torch.arange(len(frames)).numpy(), frames[:, number].numpy(), linewidth=1, label=name)
-    if len(channels) > 1:
-        left_out = len(channels) - _LINES
-        title = f"and {left_out} more" if left_out > 0 else None
-        axes.legend(frameon=False, labelcolor=INK, fontsize=7, loc="upper right", ncols=4, title=title)
+    if count > 1:
+        title = f"and {count - _LINES} more" if count > _LINES else None
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
+        axes.legend(frameon=False, labelcolor=INK, fontsize=7, ncols=_LINES, title=title, **place)
 
 
 def _show_used(every: Any, pieces: list[Tensor], keyboard: Keyboard | None) -> None:
