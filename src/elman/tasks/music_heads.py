@@ -11,7 +11,7 @@ from torch.nn import functional
 from .music_score import Switches
 
 _WIDEST = 7.0  # of log σ: deviations from 0.0009 to 1100 of the channel's own
-_NARROWEST = 0.1  # before training: where a piece begins, nothing is known of it
+_NARROWEST = 0.1  # before training
 _TINY = 1e-12
 
 
@@ -39,11 +39,14 @@ class Head(nn.Module):
         """A frame [I] of raw [size], both on the CPU."""
         raise TypeError(f"{type(self).__name__} must define draw(self, raw, temperature, generator)")
 
-    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """c [size] and V [size, I] of raw = c + V v(t-1), which the network says before it has learned anything.
+    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network says before it has learned anything: c + V v(t-1), and of the first frame of a piece, first.
 
         Args:
             rows: the pieces of the training [T, I].
+
+        Returns:
+            c [size], V [size, I] and first [size].
         """
         raise TypeError(f"{type(self).__name__} must define begun(self, rows)")
 
@@ -74,10 +77,11 @@ class Independent(Head):
         chance = (raw / temperature).sigmoid()
         return torch.bernoulli(chance, generator=generator)
 
-    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Each channel as often on as it is after it was off, or on."""
-        off, on = Switches.learned(rows).after.logit()
-        return off, (on - off).diag()
+    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Each channel as often on as it is after it was off, or on; at first as often as anywhere."""
+        simple = Switches.learned(rows)
+        off, on = simple.after.logit()
+        return off, (on - off).diag(), simple.often.logit()
 
 
 class Chained(Independent):
@@ -154,21 +158,23 @@ class Mixture(Head):
         noise = torch.randn(self.channels, generator=generator, dtype=raw.dtype)
         return mean[chosen] + temperature * width[chosen].exp() * noise
 
-    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Each channel around so much of its last value as is best, the components side by side."""
+    def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Each channel around so much of its last value as is best, at first around its mean."""
         before = torch.cat([row[:-1] for row in rows]).double()
         now = torch.cat([row[1:] for row in rows]).double()
         much = (before * now).sum(0) / before.square().sum(0).clamp(min=_TINY)
-        left = (now - much * before).square().mean(0).sqrt() if len(now) else torch.ones(self.channels).double()
-        spread = left.clamp(min=_NARROWEST, max=1.0)
-        apart = torch.linspace(-1, 1, self.components).double() if self.components > 1 else torch.zeros(1)
-        width = _WIDEST * torch.atanh(spread.log() / _WIDEST)
-        parts = apart.unsqueeze(1) * spread, width.expand(self.components, -1)
-        bias = torch.cat([torch.zeros(self.components), *(part.flatten() for part in parts)])
+        left = (now - much * before).square().mean(0).sqrt() if len(now) else torch.ones_like(much)
         weight = torch.zeros(self.size, self.channels, dtype=torch.float64)
         for start in range(self.components, self.components * (1 + self.channels), self.channels):
             weight[start : start + self.channels] = much.diag()
-        return bias, weight
+        return self._around(left.clamp(min=_NARROWEST, max=1.0)), weight, self._around(torch.ones_like(much))
+
+    def _around(self, deviation: Tensor) -> Tensor:
+        """raw [size] of so wide a distribution around 0 [I], its components side by side."""
+        apart = torch.linspace(-1, 1, self.components) if self.components > 1 else torch.zeros(1)
+        mean = apart.unsqueeze(1) * deviation
+        width = (_WIDEST * torch.atanh(deviation.log() / _WIDEST)).expand(self.components, -1)
+        return torch.cat([torch.zeros(self.components), mean.flatten(), width.flatten()])
 
 
 def make_head(content: dict[str, Any]) -> Head:

@@ -26,7 +26,7 @@ class Batch(NamedTuple):
 class MusicNetwork(nn.Module):
     """Layers over the frame before, and what they say of the next one.
 
-        x(t) = [v(t-1) ; the place of t in each period, one-hot]
+        x(t) = [v(t-1) ; whether t is the first step ; the place of t in each period, one-hot]
         h(t) = layers over dropout(x(t)), from a start that is learned
         raw(t) = V [dropout(h(t)) ; x(t)] + c
         v(t) ~ head(raw(t))
@@ -56,17 +56,18 @@ class MusicNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.head, self.periods = head, tuple(periods)
-        read = channels + sum(self.periods)
+        read = channels + 1 + sum(self.periods)
         sizes = [read] + [hidden_size] * (layers - 1)
         stacked = (elman.Recurrent(self._cell(cell, size, hidden_size, dropout)) for size in sizes)
         self.stack = elman.Stack(*stacked, dropout=dropout / 3)
         self.coming, self.going = nn.Dropout(2 * dropout / 3 * head.drops), nn.Dropout(dropout / 3)
         self.readout = nn.Linear(hidden_size + read, head.size)
         if rows is not None:
-            bias, weight = head.begun(rows)
+            bias, weight, first = head.begun(rows)
             with torch.no_grad():
                 self.readout.weight.mul_(0.1)
                 self.readout.weight[:, hidden_size : hidden_size + channels] += weight
+                self.readout.weight[:, hidden_size + channels] += first - bias
                 self.readout.bias.copy_(bias)
 
     @staticmethod
@@ -87,7 +88,8 @@ class MusicNetwork(nn.Module):
             lengths: of the rows [B].
         """
         steps = at + torch.arange(len(before), device=before.device).unsqueeze(1)
-        places = [nn.functional.one_hot(steps % period, period).to(before.dtype) for period in self.periods]
+        places = [(steps == 0).unsqueeze(-1).to(before.dtype)]
+        places += [nn.functional.one_hot(steps % period, period).to(before.dtype) for period in self.periods]
         y, state = self.stack(torch.cat([self.coming(before), *places], -1), state, lengths)
         return self.readout(torch.cat([self.going(y), before, *places], -1)), y, state
 
