@@ -106,6 +106,30 @@ def test_simple_figures_by_hand():
     assert last.tolist() == pytest.approx([bell(0, 1), bell(3, spread), bell(-4, spread)])
 
 
+@pytest.mark.parametrize("kind", [Independent, Chained])
+def test_a_network_begins_with_what_is_simple(kind):
+    rows = [torch.from_numpy(row).float() for row in rounds(6)]
+    head = kind(4).double().requires_grad_(False)
+    bias, weight, first = head.begun(rows)
+    raw = bias + rows[0][:-1].double() @ weight.T
+    said = head.nats(torch.cat([first.unsqueeze(0), raw]), rows[0].double().to(raw.dtype))
+    torch.testing.assert_close(said, Switches.learned(rows).nats(rows[0].double(), None)[1])
+
+
+def test_a_mixture_begins_with_the_best_line():
+    rows = [torch.from_numpy(row - row.mean(0)) for row in waves(6)]
+    rows = [row / torch.cat(rows).std(0, correction=0) for row in rows]
+    head = Mixture(2, 1, 0.0)
+    bias, weight, first = head.begun(rows)
+    before, now = torch.cat([row[:-1] for row in rows]), torch.cat([row[1:] for row in rows])
+    for channel in range(2):
+        slope = np.linalg.lstsq(before[:, channel : channel + 1].numpy(), now[:, channel].numpy())[0][0]
+        assert float(weight[1 + channel, channel]) == pytest.approx(slope)
+    said = head.nats(bias + before @ weight.T, now).mean()
+    assert said < Walks.learned(rows, 0.0).nats(rows[0], None)[1][1:].mean() + 0.3
+    assert float(head.nats(first, torch.zeros(2))) == pytest.approx(math.log(2 * math.pi), abs=1e-5)
+
+
 def test_intervals_of_scores_by_hand():
     network = [torch.full((2,), 1.0), torch.full((4,), 3.0), torch.zeros(0)]
     score = score_pieces(network, {"a": [torch.full((2,), 4.0), torch.full((4,), 4.0), torch.zeros(0)]})
