@@ -41,6 +41,7 @@ def draw_pieces(pieces: dict[str, Tensor], form: "Form", path: Path, mark: int |
         if mark is not None:
             axes.axvline(mark, color=VALIDATION, linewidth=1)
         axes.set_title(title, loc="left", color=INK, fontsize=11)
+        axes.set_axisbelow(True)
         axes.set_xlim(0, max(1, longest))
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(FAINT)
