@@ -14,6 +14,7 @@ from . import Asked, Measured
 from .jsb_chorales import FILE, read
 
 TITLE = "JSB Chorales by the music job, negative log-likelihood a frame"
+JOB = "music"
 DATA = (FILE,)
 ASKED = (Asked("keys independent, test NLL", "<=", 8.45), Asked("keys chained, test NLL", "<=", 8.45))
 FRAMES = ("independent", "chained")

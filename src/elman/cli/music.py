@@ -156,12 +156,10 @@ def fit(
         ]
 
     job.fit_job(
-        model, data or None, out, facts, lambda: model.checked, [".roll.png"],  # type: ignore[arg-type]
-        quiet=quiet or as_json, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
+        model, data or None, out, facts,  # type: ignore[arg-type]
+        quiet=quiet, as_json=as_json, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
         nodes=nodes, time_limit=time_limit, validation_data=validation_data or None,
     )  # fmt: skip
-    if as_json and model.checked:
-        job.print_figures(model.checked, as_json)
 
 
 search.add_tune(app, fit, "music", "chorales/")

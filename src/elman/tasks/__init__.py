@@ -13,7 +13,8 @@ from .text import Score, TextModel
 from .translate import TranslateModel
 
 JOBS: dict[str, type[Job]] = {
-    kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel, TranslateModel, ForecastModel, DescribeModel, MusicModel)
+    kind.NAME: kind
+    for kind in (TextModel, ClassifyModel, TagModel, TranslateModel, ForecastModel, DescribeModel, MusicModel)
 }
 """The classes of all jobs by name."""
 

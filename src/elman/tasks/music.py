@@ -73,13 +73,13 @@ class MusicModel(Job):
 
     Attributes:
         form: what a frame is, once that is known.
-        checked: the figures on what was kept for validation.
 
     `fit` takes whatever `data.read_pieces` does, or None for folk tunes.
     """
 
     NAME: ClassVar[str] = "music"
     MEASURE: ClassVar[Measure] = Measure("nats per step", "nats", 1.0, "steps")
+    PICTURES: ClassVar[tuple[str, ...]] = (".roll.png",)
 
     kind: str = "auto"
     frame: str = "chained"
@@ -105,7 +105,6 @@ class MusicModel(Job):
 
     form: Form | None = field(default=None, init=False, repr=False)
     simple: Switches | Walks | None = field(default=None, init=False, repr=False)
-    checked: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _validation_data: Any = field(default=None, init=False, repr=False)
     _kept: Sequence[Part] = field(default=(), init=False, repr=False)
 
@@ -297,14 +296,13 @@ class MusicModel(Job):
         return [*paths_of(data), *paths_of(self._validation_data)]
 
     def content(self) -> dict[str, Any]:
-        """What a frame is, what is simple, and the figures."""
+        """What a frame is, and what is simple."""
         assert self.form is not None and self.simple is not None
-        return {"form": self.form.to_json(), "simple": self.simple.to_json(), "checked": self.checked}
+        return {"form": self.form.to_json(), "simple": self.simple.to_json()}
 
     def restore(self, content: dict[str, Any]) -> None:
         """What a frame is, and the network that reads it."""
         self.form, self.simple = Form.from_json(content["form"]), simple_from(content["simple"])
-        self.checked = dict(content["checked"])
         self._build(None)
 
     @property
