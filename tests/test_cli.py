@@ -64,6 +64,7 @@ def test_help_names_every_command():
     assert sorted(commands) == [
         "cells",
         "classify",
+        "describe",
         "doctor",
         "forecast",
         "info",

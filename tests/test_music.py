@@ -156,7 +156,7 @@ def test_intervals_cover():
 def test_it_learns_and_says_so(player):
     model, out = player
     assert model.form.kind == "binary" and sorted(p.name for p in out.parent.iterdir()) == [
-        "rounds.csv", "rounds.elman", "rounds.png", "rounds.roll.png"]  # fmt: skip
+        "rounds.csv", "rounds.elman", "rounds.html", "rounds.png", "rounds.roll.png"]  # fmt: skip
     score = model.score(rounds(20, seed=1))
     assert score.warning is None and score.network.nats < 0.5 < 1.5 < score.simple["by the last step"].nats
     assert score.network.low < score.network.nats < score.network.high and score.saved.low > 0
