@@ -49,6 +49,7 @@ def test_version():
         ["info", "-h"],
         ["tag", "-h"],
         ["translate", "-h"],
+        ["music", "-h"],
     ],
 )
 def test_help(words):
@@ -63,9 +64,11 @@ def test_help_names_every_command():
     assert sorted(commands) == [
         "cells",
         "classify",
+        "describe",
         "doctor",
         "forecast",
         "info",
+        "music",
         "show",
         "tag",
         "text",

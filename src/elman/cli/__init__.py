@@ -9,7 +9,7 @@ import typer
 from elman.errors import ElmanError
 from elman.version import __version__
 
-from . import cells, classify, describe, doctor, forecast, info, show, tag, text, translate, tune
+from . import cells, classify, describe, doctor, forecast, info, music, show, tag, text, translate, tune
 
 MANUAL = """
 Recurrent networks: written as one step, read once, unfolded through time, trained, looked at.
@@ -51,6 +51,12 @@ Forecast series, with intervals; measure forecasts beside simple ones:
 \b
     elman forecast fit sales.csv --time date --y sales --id store --horizon 24
     elman forecast predict model.elman --plot fan.png
+
+Learn music, or other vectors in time; make more of it:
+
+\b
+    elman music fit chorales/ --out chorales.elman
+    elman music sample chorales.elman --out new.mid
 
 Say what a model file is:
 
@@ -107,6 +113,7 @@ def _options(
 app.command("cells")(cells.cells)
 app.command("doctor")(doctor.doctor)
 app.add_typer(forecast.app, name="forecast")
+app.add_typer(music.app, name="music")
 app.add_typer(text.app, name="text")
 app.add_typer(classify.app, name="classify")
 app.add_typer(tag.app, name="tag")

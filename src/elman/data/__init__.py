@@ -2,7 +2,9 @@
 
 from . import problems
 from .frequency import Frequency, find_frequency, read_times
+from .midi import Keyboard, MidiPiece, notes_of, read_midi, write_midi
 from .padded import Padded, padded
+from .pieces import PieceColumns, Pieces, paths_of, read_pieces
 from .series import Columns, Panel, Series, read_series
 from .streams import Streams, fitting_rows
 from .table import column, read_table, texts
@@ -13,8 +15,12 @@ __all__ = [
     "UNKNOWN",
     "Columns",
     "Frequency",
+    "Keyboard",
+    "MidiPiece",
     "Padded",
     "Panel",
+    "PieceColumns",
+    "Pieces",
     "Reading",
     "Series",
     "Streams",
@@ -24,11 +30,16 @@ __all__ = [
     "column",
     "find_frequency",
     "fitting_rows",
+    "notes_of",
     "padded",
+    "paths_of",
     "problems",
+    "read_midi",
+    "read_pieces",
     "read_series",
     "read_table",
     "read_text",
     "read_times",
     "texts",
+    "write_midi",
 ]

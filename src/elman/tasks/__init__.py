@@ -7,12 +7,14 @@ from .classify import ClassifyModel
 from .describe import DescribeModel
 from .forecast import ForecastModel
 from .job import Job, Prepared
+from .music import MusicModel
 from .tag import TagModel
 from .text import Score, TextModel
 from .translate import TranslateModel
 
 JOBS: dict[str, type[Job]] = {
-    kind.NAME: kind for kind in (TextModel, ClassifyModel, TagModel, TranslateModel, ForecastModel, DescribeModel)
+    kind.NAME: kind
+    for kind in (TextModel, ClassifyModel, TagModel, TranslateModel, ForecastModel, DescribeModel, MusicModel)
 }
 """The classes of all jobs by name."""
 
@@ -37,6 +39,7 @@ __all__ = [
     "DescribeModel",
     "ForecastModel",
     "Job",
+    "MusicModel",
     "Prepared",
     "Score",
     "TagModel",
