@@ -76,7 +76,7 @@ def test_quiet_says_nothing(elman_text, book, tmp_path):
         (["fit", "book.txt", "--out", "no/m.elman"], "expected the folder no/ to exist"),
         (["fit", "book.txt", "--out", "book.txt/m.elman"], "expected the folder book.txt/ to exist, got a file"),
         (["fit", "book.txt", "--window", "0"], "expected window >= 1, got 0"),
-        (["fit", "book.txt", "--unit", "byte"], "expected unit to be char or word, got 'byte'"),
+        (["fit", "book.txt", "--unit", "byte"], "expected unit to be char, word or bpe, got 'byte'"),
         (["fit", "book.txt", "--device", "tpu"], "expected the device to be auto, cpu"),
         (["fit", "book.txt", "--epochs", "0"], "expected epochs >= 1, got 0"),
         (["sample", "none.elman"], "none.elman: expected an elman model file, found no file"),
