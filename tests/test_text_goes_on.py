@@ -192,7 +192,7 @@ def test_the_command_goes_on(rhymer, tmp_path):
     fit = ["fit", tmp_path / "o.txt", "--from", start, "--out", tmp_path / "n.elman", "--epochs", 1, "--threads", 1]
     found = run(fit)
     assert found.exit_code == 0 and f"begins with  {start}" in found.stdout.replace("\n", "")
-    assert "bits per character of an n-gram of order" in found.stdout
+    assert "by an n-gram of order" in found.stdout
     model = TextModel.load(tmp_path / "n.elman")
     assert (model.epochs, model.hidden_size, model.window) == (1, 24, 20)
     refused = run([*fit, "--hidden-size", 99])
@@ -207,7 +207,7 @@ def test_the_command_scores_and_writes_states(rhymer, tmp_path):
     found = run(["score", out, tmp_path / "o.txt", "--json", "--states", tmp_path / "s.npz"])
     figures = json.loads(found.stdout)
     assert figures["bits per character"] == model.score(RHYME).bits_per_character
-    assert f"bits per character of an n-gram of order {model.ngram.order}" in figures
+    assert figures["order of the n-gram"] == model.ngram.order
     with np.load(tmp_path / "s.npz") as states:
         assert "".join(states["symbols"]) == RHYME and states["layer2"].shape == (len(RHYME), 24)
     assert "ends in .npz" in str(run(["score", out, tmp_path / "o.txt", "--states", "s.txt"]).exception)

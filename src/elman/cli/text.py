@@ -225,9 +225,10 @@ def score(
     loaded = TextModel.load(model, device)
     text = read_text(files).text
     found = loaded.score(text)
-    job.print_figures(found.figures(NAMED[loaded.unit]), as_json)
-    if found.warning is not None:
-        typer.echo(found.warning, err=True)
+    if as_json:
+        job.print_figures(found.figures(NAMED[loaded.unit]), as_json)
+    else:
+        typer.echo("\n".join(_told(found, NAMED[loaded.unit])))
     if states is not None:
         _write_states(loaded, text, states)
 
@@ -299,15 +300,25 @@ def _show_end(console: Console, model: "TextModel", out: Path) -> None:
 
     console.print()
     if model.checked is not None:
-        _print_score(console, model.checked, NAMED[model.unit])
+        console.print("\n".join(_told(model.checked, NAMED[model.unit])), markup=False)
+        console.print()
     files = (path for path in (out, beside(out, ".png"), beside(out, ".csv")) if path.is_file())
     console.print(", ".join(escape(str(path)) for path in files))
 
 
-def _print_score(console: Console, score: "Score", unit: str) -> None:
-    """The figures on the part kept for validation, and what must be said of them."""
-    for line in job.figures_as_text(score.figures(unit)):
-        console.print(line)
-    if score.warning is not None:
-        console.print(f"[yellow]{score.warning}[/]")
-    console.print()
+def _told(score: "Score", unit: str) -> list[str]:
+    """The figures one a line, with their intervals of 95 %, and what must be said of them."""
+
+    def line(figure: float, name: str, interval: tuple[float, float] | None = None) -> str:
+        return f"{figure:12.4f}  {name}" + (f", {interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
+
+    lines = [
+        line(score.bits_per_character, "bits per character", score.interval),
+        line(score.baseline, f"by an n-gram of order {score.order} in its place"),
+        line(score.gain, "saved by the model", score.gain_interval),
+        line(score.perplexity, f"perplexity per {unit}"),
+        f"{score.units:12,}  {unit}s foreseen",
+        *([] if unit == "character" else [f"{score.characters:12,}  characters in them"]),
+        f"{score.unknown:12,}  characters that the model does not know",
+    ]
+    return lines if score.warning is None else [*lines, score.warning]

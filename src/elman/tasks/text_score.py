@@ -66,12 +66,12 @@ class Score:
         found: dict[str, float] = {"bits per character": self.bits_per_character}
         if self.interval is not None:
             found |= {"bits per character from": self.interval[0], "bits per character to": self.interval[1]}
-        found |= {f"perplexity per {unit}": self.perplexity}
-        found |= {f"bits per character of an n-gram of order {self.order}": self.baseline, "less than it": self.gain}
+        found |= {"bits per character of the n-gram": self.baseline, "order of the n-gram": self.order}
+        found |= {"bits per character saved": self.gain}
         if self.gain_interval is not None:
-            found |= {"less than it from": self.gain_interval[0], "less than it to": self.gain_interval[1]}
-        counted = {f"{unit}s foreseen": self.units, "characters foreseen": self.characters}
-        return found | counted | {"characters that the model does not know": self.unknown}
+            found |= {"saved from": self.gain_interval[0], "saved to": self.gain_interval[1]}
+        found |= {f"perplexity per {unit}": self.perplexity, f"{unit}s foreseen": self.units}
+        return found | {"characters foreseen": self.characters, "characters not known": self.unknown}
 
 
 def score_of(nats: np.ndarray, counted: np.ndarray, targets: Tensor, lengths: Tensor, order: int) -> Score:

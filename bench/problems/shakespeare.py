@@ -1,0 +1,41 @@
+"""The plays of Shakespeare, character by character: the last tenth of the file is kept for validation.
+
+Half an hour on two cores; the best epoch is chosen on the same tenth, as is the custom for this file.
+
+Source: A. Karpathy, char-rnn, 2015 (the file, and the split without a test part).
+"""
+
+import math
+
+from elman.tasks import TextModel
+
+from . import Asked, Measured
+
+FILE = "tinyshakespeare/input.txt"
+TITLE = "Shakespeare, the next character"
+DATA = (FILE,)
+ASKED = (
+    Asked("validation, nats per character", "<=", 1.52),
+    Asked("the n-gram needs more, nats per character", ">", 0.0),
+)
+
+
+def run(settings):
+    """Train, and measure on the last tenth."""
+    small = {"hidden_size": 32, "layers": 1, "epochs": 1, "batch_size": 128}
+    asked = {
+        "hidden_size": 512, "dropout": 0.5, "epochs": 20, "batch_size": 32, "window": 100, "learning_rate": 3e-3,
+        "patience": 20,
+    }  # fmt: skip
+    model = TextModel(cell="gru", layers=2, seed=settings.seed, **(small if settings.quick else asked))
+    model.fit(settings.file(FILE), device="cpu", time_limit="30m")
+    score, nats = model.checked, math.log(2)
+    best, last = model.history.best, model.history.rows[-1]
+    low, high = score.interval
+    note = f"{low * nats:.3f} to {high * nats:.3f}; epoch {best.epoch:g} of {last.epoch:g}, {last.seconds / 60:.1f} min"
+    settings.say(note)
+    yield Measured(ASKED[0], score.bits_per_character * nats, note)
+    low, high = score.gain_interval
+    yield Measured(
+        ASKED[1], score.gain * nats, f"{low * nats:.3f} to {high * nats:.3f}; an n-gram of order {score.order}"
+    )
