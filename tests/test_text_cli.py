@@ -17,7 +17,20 @@ from elman.tasks import TextModel
 from elman.training.learner import Learner
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
-SMALL = ["--hidden-size", "16", "--embedding", "8", "--window", "20", "--batch-size", "4", "--layers", "1"]
+SMALL = [
+    "--hidden-size",
+    "16",
+    "--dropout",
+    "0",
+    "--embedding",
+    "8",
+    "--window",
+    "20",
+    "--batch-size",
+    "4",
+    "--layers",
+    "1",
+]
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from elman import cli, decoding
-from elman.data import UNKNOWN
+from elman.data import UNKNOWN, builtin_text
 from elman.errors import ArgumentError, DataError
-from elman.tasks import ClassifyModel, TextModel
+from elman.tasks import TextModel
+from elman.tasks.archive import save_archive
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
 OTHER = "five six, pick up sticks! Zwölf Boxkämpfer jagen Viktor;\n" * 30
@@ -101,8 +102,7 @@ def test_a_form_cannot_change(rhymer, tmp_path):
         TextModel(start=str(start)).prepare(OTHER)
     with pytest.raises(DataError, match="found no file"):
         TextModel.continued(tmp_path / "none.elman")
-    rows = {"text": ["aa", "bb"] * 20, "label": ["a", "b"] * 20}
-    ClassifyModel(input="text", label="label", epochs=1).fit(rows, out=tmp_path / "c.elman", threads=1)
+    save_archive(tmp_path / "c.elman", "classify", {}, {})
     with pytest.raises(DataError, match="job 'text', got one of 'classify'"):
         TextModel.continued(tmp_path / "c.elman")
 
@@ -168,7 +168,7 @@ def test_characters_of_several_pieces_are_written_whole():
     assert model.score("日本語").characters in (8 // 3, 3) and model.score("日本語").units == 8
 
 
-@pytest.mark.parametrize("unit", ["char", "word", "bpe"])
+@pytest.mark.parametrize("unit", ["word", *(pytest.param(unit, marks=pytest.mark.slow) for unit in ("char", "bpe"))])
 def test_the_n_gram_is_always_there(tmp_path, unit):
     options = {**SMALL, "unit": unit, "epochs": 3, "window": 8, "learning_rate": 2e-2}
     model = TextModel(**options, vocabulary=300).fit(RHYME + OTHER, out=tmp_path / "m.elman", threads=1)
@@ -259,3 +259,22 @@ def test_mistakes_in_turn_are_told_and_nothing_is_lost(rhymer):
     assert found.exit_code == 0 and found.stderr.count("\n") == 6 and "/reset" in found.stdout
     assert "expected a number" in found.stderr and "top_k <= " in found.stderr
     assert found.stdout.splitlines()[0] == TextModel.load(out).sample("/one", 3, 0.8, seed=1).rstrip("\n")
+
+
+def test_the_second_example_is_source_code():
+    text = builtin_text("python")
+    assert 500_000 < len(text) <= 1_000_000 and text.count("\ndef ") > 300 and text == builtin_text("python")
+    with pytest.raises(ArgumentError, match="manual or python, got 'c'"):
+        builtin_text("c")
+    assert "one of them" in str(run(["fit", "book.txt", "--example", "python"]).exception)
+
+
+@pytest.mark.parametrize(("data", "got"), [(3, "int"), (["a", 3], "int"), (b"abc", "int"), ([b"abc"], "bytes")])
+def test_what_is_no_text_is_refused(data, got):
+    with pytest.raises(ArgumentError, match=rf"expected a text \(str\), .* got {got}"):
+        TextModel().fit(data)
+
+
+def test_a_text_of_one_character():
+    model = TextModel(**SMALL, epochs=1).fit("a" * 600, threads=1)
+    assert model.score("aaaa").baseline < 0.2 and model.sample("a", 5, seed=1) == "aaaaa"

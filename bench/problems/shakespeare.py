@@ -27,7 +27,7 @@ def run(settings):
         "hidden_size": 512, "dropout": 0.5, "epochs": 20, "batch_size": 32, "window": 100, "learning_rate": 3e-3,
         "patience": 20,
     }  # fmt: skip
-    model = TextModel(cell="gru", layers=2, seed=settings.seed, **(small if settings.quick else asked))
+    model = TextModel(seed=settings.seed, **(small if settings.quick else asked))
     model.fit(settings.file(FILE), device="cpu", time_limit="30m")
     score, nats = model.checked, math.log(2)
     best, last = model.history.best, model.history.rows[-1]

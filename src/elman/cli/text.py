@@ -59,8 +59,8 @@ The defaults suit texts of 100,000 to 5 million characters and a few minutes. Wi
     elman text fit book.txt --out book.elman --time-limit 30m \\
         --hidden-size 512 --dropout 0.5 --batch-size 32 --window 100 --learning-rate 0.003 --epochs 20
 
-The text must fit into memory, at 2 to 8 bytes a character. The model file holds the sequences of a few symbols that
-the n-gram has counted: do not hand it out where the text is secret.
+The text must fit into memory, at 3 to 6 bytes a character, twice as much for a moment at the start. The model file
+holds the sequences of a few symbols that the n-gram has counted: do not hand it out where the text is secret.
 """
 
 SAMPLE = """
@@ -120,9 +120,9 @@ def fit(
     unit: Annotated[str, typer.Option(help="What is foreseen: char, word or bpe.")] = "char",
     cell: job.Cell = "gru",
     layers: job.Layers = 2,
-    hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 128,
+    hidden_size: Annotated[int, typer.Option(help="Units of each layer.")] = 256,
     embedding: Annotated[int, typer.Option(help="Size of a symbol's embedding; 0 for one-hot.")] = 64,
-    dropout: Annotated[float, typer.Option(help="Share of entries dropped between layers.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="Share of entries dropped between layers.")] = 0.2,
     vocabulary: Annotated[
         int | None, typer.Option(help="Most words with a symbol of their own; pieces.", show_default="10000; 2000")
     ] = None,
@@ -130,7 +130,7 @@ def fit(
     window: Annotated[int, typer.Option(help="Steps through which the gradient goes back.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Streams of text side by side.")] = 16,
     epochs: Annotated[int, typer.Option(help="Most passes over the text.")] = 8,
-    learning_rate: job.LearningRate = 5e-3,
+    learning_rate: job.LearningRate = 3e-3,
     clip: job.Clip = 1.0,
     patience: job.Patience = 3,
     validation: Annotated[float, typer.Option(help="Share of the text kept for validation.")] = 0.1,

@@ -73,7 +73,8 @@ class TextModel(Job):
         network, history: see `Job`; `prepare` makes the network.
 
     `fit` takes a text (str), a file or folder (Path), several of them, or None for the English text that comes with
-    Python. The text must fit into memory: while training runs, 2 to 8 bytes a character are held.
+    Python. The text must fit into memory: while training runs, 3 to 6 bytes a character are held, twice as much
+    for a moment at its start.
 
     Weights begin as torch's own layers have them, drawn with `seed`; for others call `prepare`, change
     `network` in place, and then `fit`.
@@ -84,13 +85,14 @@ class TextModel(Job):
 
     cell: str = "gru"
     layers: int = 2
-    hidden_size: int = 128
+    hidden_size: int = 256
     embedding: int = 64
-    dropout: float = 0.0
+    dropout: float = 0.2
     unit: str = "char"
     vocabulary: int | None = None
     minimum_count: int = 2
     window: int = 64
+    learning_rate: float = 3e-3
     start: str | None = None
 
     symbols: Vocabulary | None = field(default=None, init=False, repr=False)
@@ -375,11 +377,15 @@ def as_text(sources: Sources) -> str:
 
     Raises:
         DataError: a text is empty, or a file is not text.
-        ArgumentError: a str is the name of a file.
+        ArgumentError: a str is the name of a file, or something is neither text nor file.
     """
     if sources is None:
         return builtin_text()
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    given = [sources] if isinstance(sources, str | Path) or not isinstance(sources, Iterable) else list(sources)
+    if strange := [part for part in given if not isinstance(part, str | Path)]:
+        raise ArgumentError(
+            f"expected a text (str), files (Path), several of them, or None, got {type(strange[0]).__name__}."
+        )
     for part in given:
         if isinstance(part, str) and len(part) < 256 and part.isprintable() and Path(part).is_file():
             raise ArgumentError(f"expected a text, got the name of a file: give Path({part!r}) to read it.")
