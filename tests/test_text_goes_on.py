@@ -16,6 +16,7 @@ from elman.data import UNKNOWN, builtin_text
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TextModel
 from elman.tasks.archive import save_archive
+from elman.tasks.text_picture import _laid_out
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
 OTHER = "five six, pick up sticks! Zwölf Boxkämpfer jagen Viktor;\n" * 30
@@ -278,3 +279,20 @@ def test_what_is_no_text_is_refused(data, got):
 def test_a_text_of_one_character():
     model = TextModel(**SMALL, epochs=1).fit("a" * 600, threads=1)
     assert model.score("aaaa").baseline < 0.2 and model.sample("a", 5, seed=1) == "aaaaa"
+
+
+def test_what_surprised_it(rhymer, tmp_path):
+    model, out = rhymer
+    symbols, bits = model.bits(RHYME[:99] + "日")
+    assert "".join(symbols) == RHYME[:99] + "\ufffd" and bits.shape == (100,) and bits[0].isnan()
+    score = model.score(RHYME[:99] + "日")
+    assert float(bits[1:].sum()) == pytest.approx(score.bits_per_character * 99, rel=1e-6)
+    (tmp_path / "o.txt").write_text(RHYME[:200] + "日\t\x01\n" + "a" * 100, encoding="utf-8")
+    found = run(["score", out, tmp_path / "o.txt", "--picture", tmp_path / "b.png"])
+    assert found.exit_code == 0 and (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    assert "ends in .png" in str(run(["score", out, tmp_path / "o.txt", "--picture", "b.jpg"]).exception)
+
+
+def test_a_picture_has_a_place_for_every_character():
+    cells = list(_laid_out(["a" * 89, "b\n", "\tc"], [1.0, 2.0, 3.0]))
+    assert cells[88:] == [(0, 88, "a", 1.0), (0, 89, "b", 2.0), (1, 0, "↵", 2.0), (2, 0, "·", 3.0), (2, 1, "c", 3.0)]

@@ -86,12 +86,15 @@ Measure how well a trained model foresees a text.
 \b
     elman text score model.elman other.txt
     elman text score model.elman other.txt --json
+    elman text score model.elman other.txt --picture bits.png
     elman text score model.elman other.txt --states states.npz
 
 Bits per character is the length of the text in the shortest code that the model could make of it. A character
 that the model does not know is charged for the surprise and for saying which one of Unicode it is. Beside it stands
 what an n-gram of the training text needs (interpolated Kneser-Ney, its order chosen on the training text), with
 intervals of 95 % from blocks of the text.
+
+--picture draws the beginning of the text, the darker the more bits a symbol costs.
 
 --states also writes what each layer gives out behind each symbol, for NumPy: layer1, layer2, ... [T, H], and symbols
 [T]. Such a file takes 4 bytes for each symbol and unit.
@@ -105,6 +108,7 @@ app = typer.Typer(
 )
 
 Model = Annotated[Path, typer.Argument(help="A model file, written by `elman text fit`.", metavar="MODEL")]
+DRAWN = 3_600  # characters of a text that a picture may hold
 NAMED = {"char": "character", "word": "word", "bpe": "piece"}
 
 
@@ -213,6 +217,9 @@ def score(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Text files and folders.", show_default=False)],
     states: Annotated[Path | None, typer.Option(help="Write hidden states.", metavar="NPZ", show_default=False)] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw what surprised it.", metavar="PNG", show_default=False)
+    ] = None,
     as_json: job.Json = False,
     device: job.Device = "auto",
 ) -> None:
@@ -220,8 +227,9 @@ def score(
     from elman.data import read_text
     from elman.tasks import TextModel
 
-    if states is not None and states.suffix != ".npz":
-        raise ArgumentError(f"{states}: expected a name that ends in .npz.")
+    for path, ending in ((states, ".npz"), (picture, ".png")):
+        if path is not None and path.suffix != ending:
+            raise ArgumentError(f"{path}: expected a name that ends in {ending}.")
     loaded = TextModel.load(model, device)
     text = read_text(files).text
     found = loaded.score(text)
@@ -231,6 +239,11 @@ def score(
         typer.echo("\n".join(_told(found, NAMED[loaded.unit])))
     if states is not None:
         _write_states(loaded, text, states)
+    if picture is not None:
+        from elman.tasks.text_picture import draw_surprise
+
+        symbols, bits = loaded.bits(text[:DRAWN])
+        draw_surprise(symbols, bits.tolist(), picture)
 
 
 def _given(ctx: typer.Context) -> set[str]:

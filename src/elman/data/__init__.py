@@ -9,12 +9,13 @@ from .series import Columns, Panel, Series, read_series
 from .streams import Streams, fitting_rows
 from .table import column, read_table, texts
 from .text import EXAMPLES, Reading, builtin_text, read_text
-from .vocabulary import UNITS, UNKNOWN, Vocabulary, build_vocabulary
+from .vocabulary import UNITS, UNKNOWN, UNKNOWN_SHOWN, Vocabulary, build_vocabulary
 
 __all__ = [
     "EXAMPLES",
     "UNITS",
     "UNKNOWN",
+    "UNKNOWN_SHOWN",
     "BytePairs",
     "Columns",
     "Frequency",

@@ -14,6 +14,7 @@ from elman import decoding
 from elman.data import (
     UNITS,
     UNKNOWN,
+    UNKNOWN_SHOWN,
     Streams,
     Vocabulary,
     build_vocabulary,
@@ -268,11 +269,21 @@ class TextModel(Job):
         Raises:
             DataError: the text has fewer than two symbols.
         """
+        return self._scored(self._one_stream(as_text(sources)))
+
+    def bits(self, sources: Sources) -> tuple[list[str], Tensor]:
+        """The symbols of a text, and how many bits each costs the model [T]; NaN for the first, which is not foreseen.
+
+        Args:
+            sources: as for `fit`.
+
+        Raises:
+            DataError: the text has fewer than two symbols.
+        """
         _, symbols = self._trained()
-        numbers = symbols.encode_long(as_text(sources))
-        if len(numbers) < 2:
-            raise DataError(f"expected a text of at least 2 {PLURAL[self.unit]} to score, got {len(numbers)}.")
-        return self._scored(Streams(numbers, 1, SCORED_AT_ONCE))
+        streams = self._one_stream(as_text(sources))
+        shown = [symbols.symbols[n] if n != UNKNOWN else UNKNOWN_SHOWN for n in streams.numbers.tolist()]
+        return shown, torch.cat([torch.tensor([math.nan]), self._nats(streams) / math.log(2)])
 
     def content(self) -> dict[str, Any]:
         """The vocabulary, the n-gram, and the score on the part kept for validation."""
@@ -345,6 +356,13 @@ class TextModel(Job):
             )
         return Streams(numbers, fitting_rows(len(numbers), self.batch_size, self.window), self.window)
 
+    def _one_stream(self, text: str) -> Streams:
+        _, symbols = self._trained()
+        numbers = symbols.encode_long(text)
+        if len(numbers) < 2:
+            raise DataError(f"expected a text of at least 2 {PLURAL[self.unit]} to score, got {len(numbers)}.")
+        return Streams(numbers, 1, SCORED_AT_ONCE)
+
     def _begin(self, prompt: str, choice: decoding.Choice) -> Writer:
         writer = self.writer(choice)
         writer.read(prompt)
@@ -354,15 +372,20 @@ class TextModel(Job):
         """The score of streams that stand side by side; with one of them, each symbol is foreseen from all before."""
         network, symbols = self._trained()
         assert self.ngram is not None
+        nats = self._nats(streams)
+        numbers = streams.numbers[: len(nats) + 1]
+        counted = self.ngram.nats(numbers)[1:] + network.unknown_cost * (numbers[1:] == UNKNOWN).numpy()
+        return score_of(nats.numpy(), counted, numbers[1:], symbols.lengths, self.ngram.order)
+
+    def _nats(self, streams: Streams) -> Tensor:
+        """What each symbol but the first costs [n - 1], float64, in the order of the text."""
+        network, _ = self._trained()
         found, state = [], None
         with torch.no_grad(), Evaluating(network):
             for numbers, targets in streams.starting_at(0):
                 costs, state = network.nats((numbers.to(self.device), targets.to(self.device)), state)
                 found.append(costs.double().view(targets.shape).cpu())
-        nats = torch.cat(found).t().flatten().numpy()  # one stream behind the other, as in the text
-        numbers = streams.numbers[: len(nats) + 1]
-        counted = self.ngram.nats(numbers)[1:] + network.unknown_cost * (numbers[1:] == UNKNOWN).numpy()
-        return score_of(nats, counted, numbers[1:], symbols.lengths, self.ngram.order)
+        return torch.cat(found).t().flatten()
 
 
 def paths_in(sources: Sources) -> list[Path]:
