@@ -270,7 +270,9 @@ def test_the_second_example_is_source_code():
     assert "one of them" in str(run(["fit", "book.txt", "--example", "python"]).exception)
 
 
-@pytest.mark.parametrize(("data", "got"), [(3, "int"), (["a", 3], "int"), (b"abc", "int"), ([b"abc"], "bytes")])
+@pytest.mark.parametrize(
+    ("data", "got"), [(3, "int"), (["a", 3], "int"), (b"abc", "bytes"), ([b"abc"], "bytes"), ({"text": "a"}, "dict")]
+)
 def test_what_is_no_text_is_refused(data, got):
     with pytest.raises(ArgumentError, match=rf"expected a text \(str\), .* got {got}"):
         TextModel().fit(data)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -404,7 +404,8 @@ def as_text(sources: Sources) -> str:
     """
     if sources is None:
         return builtin_text()
-    given = [sources] if isinstance(sources, str | Path) or not isinstance(sources, Iterable) else list(sources)
+    alone = isinstance(sources, str | bytes | Path | Mapping) or not isinstance(sources, Iterable)
+    given: list[Any] = [sources] if alone else list(sources)  # type: ignore[arg-type]
     if strange := [part for part in given if not isinstance(part, str | Path)]:
         raise ArgumentError(
             f"expected a text (str), files (Path), several of them, or None, got {type(strange[0]).__name__}."

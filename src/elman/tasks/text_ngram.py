@@ -56,7 +56,7 @@ class NGram:
         if not kept:
             return cls.counted(text, 1, symbols)
         tried = cls.counted(text[:-kept], min(HIGHEST, len(text) - kept), symbols)
-        nats = [each[-kept:].mean() for each in tried.orders(text)]
+        nats = [each[-kept:].mean() for each in tried.orders(text[-kept - HIGHEST :])]
         return cls.counted(text, 1 + int(np.argmin(nats)), symbols)
 
     @classmethod
