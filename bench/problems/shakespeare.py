@@ -1,6 +1,7 @@
 """The plays of Shakespeare, character by character: the last tenth of the file is kept for validation.
 
-Half an hour on two cores; the best epoch is chosen on the same tenth, as is the custom for this file.
+The options are the defaults, which were chosen on other texts and on the first nine tenths of this one; the best epoch
+is chosen on the last tenth, as is the custom for this file.
 
 Source: A. Karpathy, char-rnn, 2015 (the file, and the split without a test part).
 """
@@ -22,13 +23,8 @@ ASKED = (
 
 def run(settings):
     """Train, and measure on the last tenth."""
-    small = {"hidden_size": 32, "layers": 1, "epochs": 1, "batch_size": 128}
-    asked = {
-        "hidden_size": 512, "dropout": 0.5, "epochs": 20, "batch_size": 32, "window": 100, "learning_rate": 3e-3,
-        "patience": 20,
-    }  # fmt: skip
-    model = TextModel(seed=settings.seed, **(small if settings.quick else asked))
-    model.fit(settings.file(FILE), device="cpu", time_limit="30m")
+    small = {"hidden_size": 32, "layers": 1, "epochs": 1, "batch_size": 128} if settings.quick else {}
+    model = TextModel(seed=settings.seed, **small).fit(settings.file(FILE), device="cpu")
     score, nats = model.checked, math.log(2)
     best, last = model.history.best, model.history.rows[-1]
     low, high = score.interval

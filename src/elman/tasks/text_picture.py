@@ -27,10 +27,10 @@ def draw_surprise(symbols: Sequence[str], bits: Sequence[float], path: Path) -> 
     from matplotlib.patches import Rectangle
 
     cells = [cell for cell in _laid_out(symbols, bits) if cell[0] < HEIGHT]
-    rows = 1 + cells[-1][0]
-    figure = Figure(figsize=(13, 0.9 + 0.25 * rows), dpi=110, layout="constrained")
+    rows, columns = 1 + cells[-1][0], max(40, *(1 + cell[1] for cell in cells))
+    figure = Figure(figsize=(0.2 + 0.14 * columns, 0.9 + 0.25 * rows), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    axes.set(xlim=(0, WIDTH), ylim=(rows, 0))
+    axes.set(xlim=(0, columns), ylim=(rows, 0))
     axes.set_axis_off()
     blues = colormaps["Blues"]
     for row, column, character, cost in cells:
@@ -41,7 +41,7 @@ def draw_surprise(symbols: Sequence[str], bits: Sequence[float], path: Path) -> 
             column + 0.5, row + 0.55, character, ha="center", va="center", family="monospace", size=9, color=shade
         )
     bar = figure.colorbar(
-        ScalarMappable(Normalize(0, MOST), blues), ax=axes, location="bottom", shrink=0.25, aspect=30, pad=0.02
+        ScalarMappable(Normalize(0, MOST), blues), ax=axes, location="bottom", shrink=0.5, aspect=30, pad=0.02
     )
     bar.set_label("bits that a symbol costs", color=INK)
     bar.outline.set_visible(False)
