@@ -271,11 +271,19 @@ def test_the_second_example_is_source_code():
 
 
 @pytest.mark.parametrize(
-    ("data", "got"), [(3, "int"), (["a", 3], "int"), (b"abc", "bytes"), ([b"abc"], "bytes"), ({"text": "a"}, "dict")]
+    ("data", "got"),
+    [
+        (3, "int"),
+        (["a", 3], "int"),
+        (b"abc", "bytes"),
+        ([b"abc"], "bytes"),
+        ({"text": "a"}, "dict"),
+        (iter("ab"), "str_.*iterator"),
+    ],
 )
-def test_what_is_no_text_is_refused(data, got):
+def test_what_is_no_text_is_refused(tmp_path, data, got):
     with pytest.raises(ArgumentError, match=rf"expected a text \(str\), .* got {got}"):
-        TextModel().fit(data)
+        TextModel().fit(data, out=tmp_path / "m.elman")
 
 
 def test_a_text_of_one_character():

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,7 +40,7 @@ BITS = Measure("bits per character", "bits/char", 1 / math.log(2), "characters")
 PLURAL = {"char": "chars", "word": "words", "bpe": "pieces"}
 SYMBOLS = {"char": 1, "word": 10_000, "bpe": 2_000}
 OF_THE_NETWORK = ("cell", "layers", "hidden_size", "embedding", "unit")
-Sources = str | Path | Iterable[str | Path] | None
+Sources = str | Path | Sequence[str | Path] | None
 
 
 @dataclass(kw_only=True)
@@ -73,7 +73,7 @@ class TextModel(Job):
         checked: the score on the part kept for validation.
         network, history: see `Job`; `prepare` makes the network.
 
-    `fit` takes a text (str), a file or folder (Path), several of them, or None for the English text that comes with
+    `fit` takes a text (str), a file or folder (Path), a list of them, or None for the English text that comes with
     Python. The text must fit into memory: while training runs, 3 to 6 bytes a character are held, twice as much
     for a moment at its start.
 
@@ -390,9 +390,7 @@ class TextModel(Job):
 
 def paths_in(sources: Sources) -> list[Path]:
     """The files and folders among what `fit` takes."""
-    if sources is None or isinstance(sources, str):
-        return []
-    return [source for source in ([sources] if isinstance(sources, Path) else sources) if isinstance(source, Path)]
+    return [source for source in _several(sources) if isinstance(source, Path)]
 
 
 def as_text(sources: Sources) -> str:
@@ -404,12 +402,7 @@ def as_text(sources: Sources) -> str:
     """
     if sources is None:
         return builtin_text()
-    alone = isinstance(sources, str | bytes | Path | Mapping) or not isinstance(sources, Iterable)
-    given: list[Any] = [sources] if alone else list(sources)  # type: ignore[arg-type]
-    if strange := [part for part in given if not isinstance(part, str | Path)]:
-        raise ArgumentError(
-            f"expected a text (str), files (Path), several of them, or None, got {type(strange[0]).__name__}."
-        )
+    given = _several(sources)
     for part in given:
         if isinstance(part, str) and len(part) < 256 and part.isprintable() and Path(part).is_file():
             raise ArgumentError(f"expected a text, got the name of a file: give Path({part!r}) to read it.")
@@ -417,3 +410,17 @@ def as_text(sources: Sources) -> str:
     if not text:
         raise DataError("expected text, got none.")
     return text
+
+
+def _several(sources: Sources) -> Sequence[str | Path]:
+    """What `fit` takes, one after the other."""
+    if sources is None:
+        return []
+    given: Sequence[Any] = (
+        [sources] if isinstance(sources, bytes | str) or not isinstance(sources, Sequence) else sources
+    )
+    if strange := [part for part in given if not isinstance(part, str | Path)]:
+        raise ArgumentError(
+            f"expected a text (str), files (Path), a list of them, or None, got {type(strange[0]).__name__}."
+        )
+    return given
