@@ -173,9 +173,9 @@ def test_characters_of_several_pieces_are_written_whole():
 def test_the_n_gram_is_always_there(tmp_path, unit):
     options = {**SMALL, "unit": unit, "epochs": 3, "window": 8, "learning_rate": 2e-2}
     model = TextModel(**options, vocabulary=300).fit(RHYME + OTHER, out=tmp_path / "m.elman", threads=1)
-    checked, back = model.checked, TextModel.load(tmp_path / "m.elman")
+    checked, back = model.kept, TextModel.load(tmp_path / "m.elman")
     assert checked.bits_per_character == pytest.approx(model.history.best.validation, rel=1e-4)
-    assert back.checked == checked and back.score(OTHER) == model.score(OTHER)
+    assert back.kept == checked and back.checked == model.checked and back.score(OTHER) == model.score(OTHER)
     score = model.score(RHYME * 2)
     assert score.interval[0] < score.bits_per_character < score.interval[1] and score.baseline < 1
     assert score.gain == pytest.approx(score.baseline - score.bits_per_character)

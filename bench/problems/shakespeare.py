@@ -25,7 +25,7 @@ def run(settings):
     """Train, and measure on the last tenth."""
     small = {"hidden_size": 32, "layers": 1, "epochs": 1, "batch_size": 128} if settings.quick else {}
     model = TextModel(seed=settings.seed, **small).fit(settings.file(FILE), device="cpu")
-    score, nats = model.checked, math.log(2)
+    score, nats = model.kept, math.log(2)
     best, last = model.history.best, model.history.rows[-1]
     low, high = score.interval
     note = f"{low * nats:.3f} to {high * nats:.3f}; epoch {best.epoch:g} of {last.epoch:g}, {last.seconds / 60:.1f} min"

@@ -1,15 +1,12 @@
 """`elman text`: train a language model on text, have it write, measure it."""
 
 import io
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from elman.errors import ArgumentError
@@ -43,6 +40,7 @@ What is written, beside each other:
     model.elman          the model with the best validation so far, one file that runs on any device
     model.csv            the figures of the training
     model.png            the learning curve
+    model.html           a report, with the figures and pictures in it
     model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs.
                          A resumed training ends in the same numbers as one that was never stopped.
 
@@ -109,7 +107,6 @@ app = typer.Typer(
 
 Model = Annotated[Path, typer.Argument(help="A model file, written by `elman text fit`.", metavar="MODEL")]
 DRAWN = 3_600  # characters of a text that a picture may hold
-NAMED = {"char": "character", "word": "word", "bpe": "piece"}
 
 
 @app.command(help=FIT)
@@ -141,9 +138,12 @@ def fit(
     seed: job.Seed = 0,
     device: job.Device = "auto",
     threads: job.Threads = None,
+    devices: job.Devices = 1,
+    nodes: job.Nodes = 1,
     time_limit: job.TimeLimit = None,
     resume: job.Resume = False,
     fresh: job.Fresh = False,
+    as_json: job.Json = False,
     quiet: job.Quiet = False,
 ) -> None:
     """Train a language model; see FIT."""
@@ -154,22 +154,21 @@ def fit(
     model = _model(start, ctx)
     check_output(out)
     check_apart(out, [*(files or []), *([] if start is None else [start])])
-    console = Console(quiet=quiet, highlight=False)
     reading = _read(files, example)
-    looks_on = None if quiet else _show(console, reading, out, example)
-    run: dict[str, Any] = {
-        "resume": resume,
-        "fresh": fresh,
-        "device": device,
-        "threads": threads,
-        "time_limit": time_limit,
-    }
-    try:
-        model.fit(reading.text, out=out, callbacks=looks_on, **run)
-    except KeyboardInterrupt:
-        _show_end(console, model, out)
-        raise job.stopped(console, out) from None
-    _show_end(console, model, out)
+    text: Any = reading.text
+
+    def comment() -> str:
+        return model.sample(length=100, temperature=0.6, seed=1)
+
+    def show(console: Console) -> None:
+        if model.kept is not None:
+            console.print("\n" + "\n".join(_told(model.kept, model.unit)), markup=False)
+
+    job.fit_job(
+        model, text, out, lambda: _facts(model, reading, example), quiet=quiet, as_json=as_json,
+        comment=comment, show=show, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
+        nodes=nodes, time_limit=time_limit,
+    )  # fmt: skip
 
 
 @app.command(help=SAMPLE)
@@ -226,6 +225,7 @@ def score(
     """Measure a model on a text; see SCORE."""
     from elman.data import read_text
     from elman.tasks import TextModel
+    from elman.tasks.text import NAMED
 
     for path, ending in ((states, ".npz"), (picture, ".png")):
         if path is not None and path.suffix != ending:
@@ -236,7 +236,7 @@ def score(
     if as_json:
         job.print_figures(found.figures(NAMED[loaded.unit]), as_json)
     else:
-        typer.echo("\n".join(_told(found, NAMED[loaded.unit])))
+        typer.echo("\n".join(_told(found, loaded.unit)))
     if states is not None:
         _write_states(loaded, text, states)
     if picture is not None:
@@ -281,46 +281,26 @@ def _read(files: list[Path] | None, example: str | None) -> "Reading":
     return read_text(files) if files else Reading(builtin_text(example or "manual"))
 
 
-def _show(console: Console, reading: "Reading", out: Path, example: str | None) -> Callable[["TextModel"], list[Any]]:
-    """What `fit` shows: makes the callbacks that look on, once there is a network to say something about."""
+def _facts(model: "TextModel", reading: "Reading", example: str | None) -> list[tuple[str, str]]:
+    """What `fit` says before the first epoch."""
+    from elman.data import EXAMPLES
 
-    def callbacks(model: "TextModel") -> list[Any]:
-        from elman.data import EXAMPLES
-        from elman.training.display import TrainingDisplay
-
-        count = len(reading.files)
-        source = f"{count} file{'s'[: count > 1]}" if count else EXAMPLES[example or "manual"]
-        kept = round(len(reading.text) * model.validation)
-        facts = Table.grid(padding=(0, 2))
-        facts.add_column(style="bright_black")
-        facts.add_row("text", f"{len(reading.text):,} characters: {source}")
-        if reading.skipped:
-            facts.add_row("", f"{len(reading.skipped)} files left out that are empty, binary or not UTF-8")
-        facts.add_row("", f"{len(reading.text) - kept:,} to learn from, {kept:,} to check with")
-        if model.start is not None:
-            facts.add_row("begins with", escape(model.start))
-        facts.add_row("network", f"{model.summary}, {len(model.symbols or ()):,} symbols")
-        facts.add_row("output", escape(str(out)))
-        console.print(facts)
-        console.print()
-        return [TrainingDisplay(console, lambda: model.sample(length=100, temperature=0.6, seed=1))]
-
-    return callbacks
-
-
-def _show_end(console: Console, model: "TextModel", out: Path) -> None:
-    from elman.training.files import beside
-
-    console.print()
-    if model.checked is not None:
-        console.print("\n".join(_told(model.checked, NAMED[model.unit])), markup=False)
-        console.print()
-    files = (path for path in (out, beside(out, ".png"), beside(out, ".csv")) if path.is_file())
-    console.print(", ".join(escape(str(path)) for path in files))
+    count, kept = len(reading.files), round(len(reading.text) * model.validation)
+    source = f"{count} file{'s'[: count > 1]}" if count else EXAMPLES[example or "manual"]
+    facts = [("text", f"{len(reading.text):,} characters: {source}")]
+    if reading.skipped:
+        facts.append(("", f"{len(reading.skipped)} files left out that are empty, binary or not UTF-8"))
+    facts.append(("", f"{len(reading.text) - kept:,} to learn from, {kept:,} to check with"))
+    if model.start is not None:
+        facts.append(("begins with", model.start))
+    return [*facts, ("symbols", f"{len(model.symbols or ()):,}")]
 
 
 def _told(score: "Score", unit: str) -> list[str]:
     """The figures one a line, with their intervals of 95 %, and what must be said of them."""
+    from elman.tasks.text import NAMED
+
+    name_of_unit = NAMED[unit]
 
     def line(figure: float, name: str, interval: tuple[float, float] | None = None) -> str:
         return f"{figure:12.4f}  {name}" + (f", {interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
@@ -329,9 +309,9 @@ def _told(score: "Score", unit: str) -> list[str]:
         line(score.bits_per_character, "bits per character", score.interval),
         line(score.baseline, f"by an n-gram of order {score.order} in its place"),
         line(score.gain, "saved by the model", score.gain_interval),
-        line(score.perplexity, f"perplexity per {unit}"),
-        f"{score.units:12,}  {unit}s foreseen",
-        *([] if unit == "character" else [f"{score.characters:12,}  characters in them"]),
+        line(score.perplexity, f"perplexity per {name_of_unit}"),
+        f"{score.units:12,}  {name_of_unit}s foreseen",
+        *([] if unit == "char" else [f"{score.characters:12,}  characters in them"]),
         f"{score.unknown:12,}  characters that the model does not know",
     ]
     return lines if score.warning is None else [*lines, score.warning]

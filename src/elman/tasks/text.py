@@ -37,6 +37,7 @@ from .text_writer import Writer
 SCORED_AT_ONCE = 512
 COUNTED = 1_000_000  # characters at the end of the training text that the n-gram counts
 BITS = Measure("bits per character", "bits/char", 1 / math.log(2), "characters")
+NAMED = {"char": "character", "word": "word", "bpe": "piece"}
 PLURAL = {"char": "chars", "word": "words", "bpe": "pieces"}
 SYMBOLS = {"char": 1, "word": 10_000, "bpe": 2_000}
 OF_THE_NETWORK = ("cell", "layers", "hidden_size", "embedding", "unit")
@@ -70,7 +71,7 @@ class TextModel(Job):
     Attributes:
         symbols: the vocabulary, once there is one.
         ngram: the n-gram of the training text, which it is measured beside.
-        checked: the score on the part kept for validation.
+        kept: the score on the part kept for validation; `checked` holds its figures.
         network, history: see `Job`; `prepare` makes the network.
 
     `fit` takes a text (str), a file or folder (Path), a list of them, or None for the English text that comes with
@@ -98,7 +99,7 @@ class TextModel(Job):
 
     symbols: Vocabulary | None = field(default=None, init=False, repr=False)
     ngram: NGram | None = field(default=None, init=False, repr=False)
-    checked: Score | None = field(default=None, init=False, repr=False)
+    kept: Score | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -165,7 +166,8 @@ class TextModel(Job):
     def finished(self, prepared: Prepared, out: Path | None) -> None:
         """Measure on the part kept for validation, beside the n-gram."""
         if isinstance(prepared.validation, Streams):
-            self.checked = self._scored(prepared.validation)
+            self.kept = self._scored(prepared.validation)
+            self.checked = self.kept.figures(NAMED[self.unit])
 
     def paths_in(self, data: Sources) -> list[Path]:
         """The files and folders among what `fit` takes."""
@@ -288,13 +290,13 @@ class TextModel(Job):
     def content(self) -> dict[str, Any]:
         """The vocabulary, the n-gram, and the score on the part kept for validation."""
         assert self.symbols is not None and self.ngram is not None
-        checked = None if self.checked is None else asdict(self.checked)
-        return {"symbols": self.symbols.to_json(), "ngram": self.ngram.to_json(), "checked": checked}
+        kept = None if self.kept is None else asdict(self.kept)
+        return {"symbols": self.symbols.to_json(), "ngram": self.ngram.to_json(), "kept": kept}
 
     def restore(self, content: dict[str, Any]) -> None:
         """What `content` gave, and the network of its size."""
         self.symbols, self.ngram = Vocabulary.from_json(content["symbols"]), NGram.from_json(content["ngram"])
-        self.checked = None if content["checked"] is None else Score.from_json(content["checked"])
+        self.kept = None if content["kept"] is None else Score.from_json(content["kept"])
         self._build(self.symbols)
 
     @property
