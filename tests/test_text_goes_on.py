@@ -306,3 +306,11 @@ def test_what_surprised_it(rhymer, tmp_path):
 def test_a_picture_has_a_place_for_every_character():
     cells = list(_laid_out(["a" * 89, "b\n", "\tc"], [1.0, 2.0, 3.0]))
     assert cells[88:] == [(0, 88, "a", 1.0), (0, 89, "b", 2.0), (1, 0, "↵", 2.0), (2, 0, "·", 3.0), (2, 1, "c", 3.0)]
+
+
+def test_the_command_gives_its_figures_as_json(tmp_path):
+    (tmp_path / "o.txt").write_text(RHYME, encoding="utf-8")
+    small = ["--hidden-size", 8, "--layers", 1, "--window", 20, "--batch-size", 4, "--epochs", 1, "--threads", 1]
+    found = run(["fit", tmp_path / "o.txt", "--out", tmp_path / "m.elman", "--json", *small])
+    model = TextModel.load(tmp_path / "m.elman")
+    assert json.loads(found.stdout) == model.checked == model.kept.figures("character")
