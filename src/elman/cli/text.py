@@ -125,7 +125,7 @@ def fit(
     embedding: Annotated[int, typer.Option(help="Size of a symbol's embedding; 0 for one-hot.")] = 64,
     dropout: Annotated[float, typer.Option(help="Share of entries dropped between layers.")] = 0.2,
     vocabulary: Annotated[
-        int | None, typer.Option(help="Most words with a symbol of their own; pieces.", show_default="10000; 2000")
+        int | None, typer.Option(help="Most words with a symbol of their own; pieces.", show_default="10000; 1000")
     ] = None,
     minimum_count: Annotated[int, typer.Option(help="What occurs less often has no symbol of its own.")] = 2,
     window: Annotated[int, typer.Option(help="Steps through which the gradient goes back.")] = 64,

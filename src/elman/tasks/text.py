@@ -39,7 +39,7 @@ COUNTED = 1_000_000  # characters at the end of the training text that the n-gra
 BITS = Measure("bits per character", "bits/char", 1 / math.log(2), "characters")
 NAMED = {"char": "character", "word": "word", "bpe": "piece"}
 PLURAL = {"char": "chars", "word": "words", "bpe": "pieces"}
-SYMBOLS = {"char": 1, "word": 10_000, "bpe": 2_000}
+SYMBOLS = {"char": 1, "word": 10_000, "bpe": 1_000}
 OF_THE_NETWORK = ("cell", "layers", "hidden_size", "embedding", "unit")
 Sources = str | Path | Sequence[str | Path] | None
 
@@ -60,7 +60,7 @@ class TextModel(Job):
         unit: "char"; "word" (words and marks; a rare word is spelled); or "bpe" (byte pairs: frequent pieces of words,
             down to single bytes, so that nothing is unknown).
         vocabulary: most words that are symbols of their own (unit "word"; by default 10,000); pieces, at least 256
-            (unit "bpe"; 2,000).
+            (unit "bpe"; 1,000).
         minimum_count: what occurs less often in the training text has no symbol of its own.
         window: T, steps through which the gradient goes back; the state goes on from window to window.
         batch_size: B, streams of text side by side.
