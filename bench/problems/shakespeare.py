@@ -12,6 +12,7 @@ from elman.tasks import TextModel
 
 from . import Asked, Measured
 
+JOB = "text"
 FILE = "tinyshakespeare/input.txt"
 TITLE = "Shakespeare, the next character"
 DATA = (FILE,)
