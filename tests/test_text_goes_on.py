@@ -37,7 +37,14 @@ def rhymer(tmp_path_factory):
     return TextModel(**SMALL, epochs=8).fit(RHYME, out=out, threads=1), out
 
 
-@pytest.mark.parametrize("changes", [{}, {"embedding": 0}, {"unit": "word"}, {"unit": "bpe", "vocabulary": 300}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"embedding": 0},
+        {"unit": "bpe", "vocabulary": 300},
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ({}, {"unit": "word"})),
+    ],
+)
 def test_a_new_text_brings_new_symbols(tmp_path, changes):
     old = TextModel(**{**SMALL, **changes, "minimum_count": 1}, epochs=1).fit(
         RHYME, out=tmp_path / "m.elman", threads=1
@@ -169,7 +176,8 @@ def test_characters_of_several_pieces_are_written_whole():
     assert model.score("日本語").characters in (8 // 3, 3) and model.score("日本語").units == 8
 
 
-@pytest.mark.parametrize("unit", ["word", *(pytest.param(unit, marks=pytest.mark.slow) for unit in ("char", "bpe"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["char", "word", "bpe"])
 def test_the_n_gram_is_always_there(tmp_path, unit):
     options = {**SMALL, "unit": unit, "epochs": 3, "window": 8, "learning_rate": 2e-2}
     model = TextModel(**options, vocabulary=300).fit(RHYME + OTHER, out=tmp_path / "m.elman", threads=1)
