@@ -67,7 +67,8 @@ def elman_model(text, epochs):
     """The same model as `elman text fit` trains."""
     return TextModel(
         cell="lstm", layers=LAYERS, hidden_size=HIDDEN, embedding=0, window=WINDOW, batch_size=ROWS, epochs=epochs,
-        learning_rate=RATE, clip=CLIP, patience=epochs, validation=0.1, minimum_count=1, seed=SEED, schedule=constant,
+        dropout=0.0, learning_rate=RATE, clip=CLIP, patience=epochs, validation=0.1, minimum_count=1, seed=SEED,
+        schedule=constant,
     ).prepare(text)  # fmt: skip
 
 

@@ -200,7 +200,7 @@ NUMBERS = [{"r": n, "output": f"w{n % 3}"} for n in range(40)]
         ({}, NUMBERS[:3], DataError, "too few for a share of 0.1"),
         ({}, [*NUMBERS, {"r": 1, "output": chr(0xF0000)}], DataError, "row 40: expected no characters of private"),
         ({"minimum_count": 40}, NUMBERS, DataError, "'output': expected symbols that occur 40 times or more, got none"),
-        ({"unit": "letter"}, NUMBERS, ArgumentError, "unit to be one of char, word, got 'letter'"),
+        ({"unit": "letter"}, NUMBERS, ArgumentError, "unit to be one of char, word, bpe, got 'letter'"),
         ({"feed": "last"}, NUMBERS, ArgumentError, "feed to be one of every, first, state, got 'last'"),
         ({"input": "r", "output": "r"}, NUMBERS, ArgumentError, "without what is written, got 'r' in both"),
         ({"slot_weight": -1.0}, NUMBERS, ArgumentError, "slot_weight >= 0, got -1"),

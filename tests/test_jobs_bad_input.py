@@ -1,16 +1,16 @@
-"""What no job may do with bad input, whatever the job: lose what was written, or end in anything but a clear message."""
+"""What no job may do with bad input: lose what was written, or end in anything but a clear message."""
 
 import errno
 import os
 
 import polars
 import pytest
-from processes import JOBS
 
 import elman
 from elman.errors import DataError
 from elman.tasks import JOBS as KINDS
 from elman.tasks import ClassifyModel, ForecastModel, TranslateModel
+from processes import JOBS
 
 TABLES = [job for job in JOBS if job not in ("text", "dropped")]
 

@@ -17,7 +17,20 @@ from elman.tasks import TextModel
 from elman.training.learner import Learner
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
-SMALL = ["--hidden-size", "16", "--embedding", "8", "--window", "20", "--batch-size", "4", "--layers", "1"]
+SMALL = [
+    "--hidden-size",
+    "16",
+    "--dropout",
+    "0",
+    "--embedding",
+    "8",
+    "--window",
+    "20",
+    "--batch-size",
+    "4",
+    "--layers",
+    "1",
+]
 
 
 @pytest.fixture
@@ -76,7 +89,7 @@ def test_quiet_says_nothing(elman_text, book, tmp_path):
         (["fit", "book.txt", "--out", "no/m.elman"], "expected the folder no/ to exist"),
         (["fit", "book.txt", "--out", "book.txt/m.elman"], "expected the folder book.txt/ to exist, got a file"),
         (["fit", "book.txt", "--window", "0"], "expected window >= 1, got 0"),
-        (["fit", "book.txt", "--unit", "byte"], "expected unit to be char or word, got 'byte'"),
+        (["fit", "book.txt", "--unit", "byte"], "expected unit to be char, word or bpe, got 'byte'"),
         (["fit", "book.txt", "--device", "tpu"], "expected the device to be auto, cpu"),
         (["fit", "book.txt", "--epochs", "0"], "expected epochs >= 1, got 0"),
         (["sample", "none.elman"], "none.elman: expected an elman model file, found no file"),

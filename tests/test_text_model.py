@@ -27,6 +27,7 @@ SMALL = {
     "learning_rate": 1e-2,
     "layers": 1,
     "cell": "lstm",
+    "dropout": 0.0,
 }
 
 

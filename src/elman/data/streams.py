@@ -16,7 +16,7 @@ class Streams:
     """The windows of truncated BPTT: row b of a window goes on where row b of the window before it ended.
 
     Attributes:
-        numbers: the whole sequence [n], int64.
+        numbers: the whole sequence [n], of any integer dtype.
         rows: B, the number of streams; each holds a B-th of the sequence, in one piece.
         window: T, the steps of a window; the last one may be shorter.
     """
@@ -42,9 +42,9 @@ class Streams:
         return -(-self.steps // self.window)
 
     def __getitem__(self, index: int) -> Window:
-        """Window number `index`: inputs and targets, each [T, B]."""
+        """Window number `index`: inputs and targets, each [T, B], int64."""
         first, last = index * self.window, min((index + 1) * self.window, self.steps)
-        return self._rows(0)[first:last].contiguous(), self._rows(1)[first:last].contiguous()
+        return self._rows(0)[first:last].long().contiguous(), self._rows(1)[first:last].long().contiguous()
 
     def starting_at(self, index: int, epoch: int = 0, share: tuple[int, int] = (0, 1)) -> Iterator[Any]:
         """The windows from number `index` on, the same at every epoch.

@@ -1,12 +1,22 @@
-"""Text from files and folders: UTF-8 only, and an error that names the file and the byte."""
+"""Text from files, folders and standard input: UTF-8 only, and an error that names the file and the byte."""
 
+import sys
+import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.errors import DataError
+from elman.errors import ArgumentError, DataError, SetupError
 
 BYTE_ORDER_MARK = "\ufeff"
+STANDARD_INPUT = Path("-")
+EXAMPLES = {
+    "manual": "the reference manual that comes with Python",
+    "python": "source files of Python's standard library",
+}
+"""The texts that are there without a file."""
+
+SOURCES = 1_000_000  # characters of the example "python"
 
 
 @dataclass(frozen=True)
@@ -24,18 +34,47 @@ class Reading:
     skipped: tuple[Path, ...] = ()
 
 
-def builtin_text() -> str:
-    """The English text that comes with Python: the topics of its reference manual, in alphabetical order."""
+def builtin_text(name: str = "manual") -> str:
+    """A text that is there without a file.
+
+    Args:
+        name: "manual": the topics of Python's reference manual, in alphabetical order; "python": the public modules of
+            its standard library, in alphabetical order, as many as a million characters hold.
+
+    Raises:
+        ArgumentError: there is no such text.
+        SetupError: this Python comes without its sources.
+    """
+    if name not in EXAMPLES:
+        raise ArgumentError(f"expected the example to be {' or '.join(EXAMPLES)}, got {name!r}.")
+    if name == "python":
+        return _standard_library()
     from pydoc_data.topics import topics
 
     return "\n".join(topics[name] for name in sorted(topics))
+
+
+def _standard_library() -> str:
+    folder = Path(sysconfig.get_path("stdlib"))
+    found = ""
+    for file in sorted(folder.glob("[a-z]*.py")):
+        text = read_file(file)
+        if len(found) + len(text) > SOURCES:
+            break
+        found += text
+    if not found:
+        raise SetupError(
+            f"expected Python's own sources in {folder}/, found none: give a file or a folder of your own."
+        )
+    return found
 
 
 def read_text(paths: Iterable[Path]) -> Reading:
     """Read files, and all text files below folders in the order of their names.
 
     Args:
-        paths: files, which must be UTF-8 text, and folders, of which hidden and binary files are left out.
+        paths: files, which must be UTF-8 text; folders, of which hidden and binary files are left out; - for standard
+            input.
 
     Raises:
         DataError: a file is missing, empty or not UTF-8 text, or a folder holds no text.
@@ -74,6 +113,8 @@ def read_file(path: Path) -> str:
 
 
 def _bytes_of(path: Path) -> bytes:
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read()
     try:
         return path.read_bytes()
     except OSError as error:

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,12 @@ from torch import Tensor
 
 from elman.errors import ArgumentError
 
+from .byte_pairs import BytePairs, numbered
+from .passages import passages
+
 UNKNOWN = 0
 UNKNOWN_SHOWN = "\ufffd"
-UNITS = ("char", "word")
+UNITS = ("char", "word", "bpe")
 
 # A word takes the one space before it along, so that joining the pieces gives the text back; then one mark of
 # punctuation, then a run of one kind of white space, then any character that is left (a mark on its own, say).
@@ -27,12 +31,15 @@ class Vocabulary:
     """The symbols that a model knows; number 0 stands for any character that it does not.
 
     Attributes:
-        unit: "char", or "word": words and marks, where a word that is not a symbol is spelled in characters.
+        unit: "char"; "word": words and marks, where a word that is not a symbol is spelled in characters; or "bpe":
+            pieces of words down to single bytes, by which any text can be said, so that nothing is unknown.
         symbols: the text of each number; the first is "" and stands for the unknown character.
+        pairs: the pieces of unit "bpe": number n of them is symbol n + 1.
     """
 
     unit: str
     symbols: tuple[str, ...]
+    pairs: BytePairs | None = None
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -44,29 +51,88 @@ class Vocabulary:
 
     @property
     def lengths(self) -> Tensor:
-        """Characters of each symbol [V], int64; the unknown symbol stands for one."""
+        """Characters of each symbol [V], int64; the unknown symbol stands for one.
+
+        A character of several bytes that byte pairs have cut counts where it begins.
+        """
+        if self.pairs is not None:
+            return torch.tensor([1, *self.pairs.characters])
         return torch.tensor([max(1, len(symbol)) for symbol in self.symbols])
 
     def encode(self, text: str) -> Tensor:
         """The numbers of a text [n], int64."""
-        if self.unit == "char":
-            return self._encode_characters(text)
-        numbers = self.numbers
-        found: list[int] = []
-        for piece in pieces(text):
-            number = numbers.get(piece)
-            if number is None:
-                found += [numbers.get(character, UNKNOWN) for character in piece]
-            else:
-                found.append(number)
-        return torch.tensor(found, dtype=torch.int64)
+        return self.encode_long(text).long()
+
+    def encode_long(self, text: str) -> Tensor:
+        """The numbers of a text [n], of the smallest dtype that holds them: uint8, int16 or int32."""
+        parts = [self._encode_part(part).to(self.dtype) for part in passages(text)]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The smallest that holds all numbers."""
+        return next(d for d in (torch.uint8, torch.int16, torch.int32) if len(self) <= torch.iinfo(d).max + 1)
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of numbers; an unknown character is shown as U+FFFD."""
-        return "".join(self.symbols[number] if number != UNKNOWN else UNKNOWN_SHOWN for number in numbers)
+        return "".join(self.texts(numbers))
+
+    def texts(self, numbers: Iterable[int]) -> Iterator[str]:
+        """The text of numbers, symbol by symbol as they come; joined, it is what `decode` gives."""
+        if self.pairs is not None:
+            return self.pairs.decode(number - 1 for number in numbers)
+        return (self.symbols[number] if number != UNKNOWN else UNKNOWN_SHOWN for number in numbers)
+
+    def extended(self, text: str, words: int, minimum_count: int) -> "Vocabulary":
+        """The same symbols under the same numbers, and behind them those that are new in another text.
+
+        Args:
+            text: the other text.
+            words: most new symbols of more than one character.
+            minimum_count: how often they must occur.
+
+        Byte pairs stay as they are: they say any text.
+        """
+        if self.pairs is not None:
+            return self
+        found = build_vocabulary(text, self.unit, words, minimum_count).symbols[1:]
+        return Vocabulary(self.unit, self.symbols + tuple(symbol for symbol in found if symbol not in self.numbers))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        if self.pairs is not None:
+            return {"unit": self.unit, "pairs": self.pairs.to_json()}
+        return {"unit": self.unit, "symbols": list(self.symbols)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Vocabulary":
+        """What `to_json` gave."""
+        if content["unit"] == "bpe":
+            return cls._of_pairs(BytePairs.from_json(content["pairs"]))
+        return cls(content["unit"], tuple(content["symbols"]))
+
+    @classmethod
+    def _of_pairs(cls, pairs: BytePairs) -> "Vocabulary":
+        return cls("bpe", numbered(pairs, [""]), pairs)
+
+    def _encode_part(self, text: str) -> Tensor:
+        if self.unit == "char":
+            return self._encode_characters(text)
+        if self.pairs is not None:
+            return torch.tensor(list(self.pairs.encode(text)), dtype=torch.int64) + 1
+        return torch.tensor(list(self._encode_words(text)), dtype=torch.int64)
+
+    def _encode_words(self, text: str) -> Iterator[int]:
+        numbers = self.numbers
+        for piece in pieces(text):
+            number = numbers.get(piece)
+            if number is None:
+                yield from (numbers.get(character, UNKNOWN) for character in piece)
+            else:
+                yield number
 
     def _encode_characters(self, text: str) -> Tensor:
-        """As `encode`, by one look-up over all characters, since corpora are long."""
+        """By one look-up over all characters, since corpora are long."""
         codes = _code_points(text)
         known = _code_points("".join(self.symbols[1:]))
         if not len(known) or not len(codes):
@@ -91,9 +157,14 @@ def build_vocabulary(text: str, unit: str = "char", words: int = 10_000, minimum
 
     Args:
         text: the training text.
-        unit: "char" or "word".
-        words: most symbols of more than one character, the most frequent ones (unit "word").
-        minimum_count: how often a symbol must occur.
+        unit: "char", "word" or "bpe".
+        words: most symbols of more than one character, the most frequent ones (unit "word"); symbols in all, at
+            least 256 (unit "bpe").
+        minimum_count: how often a symbol must occur; how often a pair that is joined (unit "bpe").
+
+    Raises:
+        ArgumentError: an unknown unit, or numbers out of range.
+        SetupError: the library `tokenizers` is not installed (unit "bpe").
 
     Source: I. J. Good, The Population Frequencies of Species and the Estimation of Population Parameters,
         Biometrika 40, 1953 (the share of what was seen once).
@@ -102,16 +173,18 @@ def build_vocabulary(text: str, unit: str = "char", words: int = 10_000, minimum
         raise ArgumentError(f"expected unit to be one of {', '.join(UNITS)}, got {unit!r}.")
     if words < 1 or minimum_count < 1:
         raise ArgumentError(f"expected words >= 1 and minimum_count >= 1, got {words} and {minimum_count}.")
+    if unit == "bpe":
+        return Vocabulary._of_pairs(BytePairs.learned([text], words, minimum_count))
     symbols = _frequent(Counter(text), minimum_count)
     if unit == "word":
-        counted = Counter(piece for piece in pieces(text) if len(piece) > 1)
+        counted = Counter(piece for part in passages(text) for piece in pieces(part) if len(piece) > 1)
         symbols += _frequent(counted, minimum_count)[:words]
     return Vocabulary(unit, ("", *symbols))
 
 
 def _frequent(counted: "Counter[str]", minimum_count: int) -> list[str]:
     """What occurs often enough, the most frequent first; equal counts in the order of the characters."""
-    often: Sequence[tuple[str, int]] = [(symbol, count) for symbol, count in counted.items() if count >= minimum_count]
+    often = [(symbol, count) for symbol, count in counted.items() if count >= minimum_count]
     return [symbol for symbol, _ in sorted(often, key=lambda entry: (-entry[1], entry[0]))]
 
 

@@ -72,14 +72,47 @@ class TextNetwork(nn.Module):
         y, state = self.stack(self.embedding(numbers), state)
         return self.readout(self.dropout(y)), state
 
-    def loss(self, batch: tuple[Tensor, Tensor], state: Any) -> Loss:
-        """The loss over one window of inputs and targets [T, B]; its size is their characters.
+    def nats(self, batch: tuple[Tensor, Tensor], state: Any) -> tuple[Tensor, Any]:
+        """What each target costs, inputs and targets [T, B] -> [T * B], and the state after them.
 
         An unknown target costs its own logit and then `unknown_cost`, so that the figure is that of a code
         for any text at all.
         """
         numbers, targets = batch
         logits, state = self(numbers, state)
-        total = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
-        total = total + self.unknown_cost * (targets == UNKNOWN).sum()
-        return Loss(total, targets.numel(), int(self.lengths[targets].sum()), state)
+        nats = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        return nats + self.unknown_cost * (targets == UNKNOWN).flatten(), state
+
+    def loss(self, batch: tuple[Tensor, Tensor], state: Any) -> Loss:
+        """The loss over one window of inputs and targets [T, B]; its size is their characters."""
+        nats, state = self.nats(batch, state)
+        targets = batch[1]
+        return Loss(nats.sum(), targets.numel(), int(self.lengths[targets].sum()), state)
+
+    def hidden(self, numbers: Tensor, state: Any = None) -> tuple[list[Tensor], Any]:
+        """What each layer gives out [T, B, H] over numbers [T, B], and the state after them."""
+        x, found, ends = self.embedding(numbers), [], []
+        for number, layer in enumerate(self.stack.layers):
+            x, end = layer(x, None if state is None else state[number])
+            found.append(x)
+            ends.append(end)
+        return found, tuple(ends)
+
+    def take_over(self, weights: dict[str, Tensor]) -> None:
+        """Begin with the weights of a network of fewer symbols; each row of a new symbol is the mean of the old rows.
+
+        Args:
+            weights: of the same network, but for the symbols, of which the first are the same.
+        """
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                parameter.copy_(_grown(weights[name], parameter.shape))
+
+
+def _grown(old: Tensor, shape: torch.Size) -> Tensor:
+    """A tensor of this shape: along the axis that has grown, the old entries and then their mean, again and again."""
+    axis = next((axis for axis, (before, now) in enumerate(zip(old.shape, shape, strict=True)) if before != now), None)
+    if axis is None:
+        return old
+    mean = old.mean(axis, keepdim=True)
+    return torch.cat([old, mean.repeat_interleave(shape[axis] - old.shape[axis], axis)], axis)
