@@ -292,3 +292,13 @@ def test_a_model_is_finished_before_its_side_file_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(SideFile, "remove_checkpoint", remove)
     model = ClassifyModel(input="word", label="kind", **(SMALL | {"epochs": 3})).fit(words(120), out=out, threads=1)
     assert seen and set(seen) == {model.temperature} and model.temperature != 1
+
+
+def test_pieces_of_words(tmp_path):
+    rows = [{"text": f"{a} likes {b}", "label": a} for a in ("hund", "katze") for b in ("baum", "haus", "fisch")] * 9
+    model = ClassifyModel(unit="bpe", vocabulary=300, hidden_size=8, embedding=8, epochs=8, batch_size=4)
+    model.fit(rows, out=tmp_path / "m.elman", threads=1)
+    back = elman.load(tmp_path / "m.elman")
+    assert back.explain("katze likes fisch").units[-2:] == [" likes", " fisch"]
+    assert back.predict([{"text": "hund likes baum"}])["label"].to_list() == ["hund"]
+    assert back.explain("⛵ katze").units, "nothing is unknown"

@@ -70,7 +70,8 @@ def fit(
     input: Annotated[str | None, typer.Option(help="The column that is read.", show_default="found")] = None,
     label: Annotated[str | None, typer.Option(help="The column that is learned.", show_default="found")] = None,
     target: Annotated[str, typer.Option(help="label, labels (several a row) or number.")] = "label",
-    unit: Annotated[str, typer.Option(help="What a step of a text is: char or word.")] = "char",
+    unit: Annotated[str, typer.Option(help="What a step of a text is: char, word or bpe.")] = "char",
+    vocabulary: job.Pieces = 10_000,
     minimum_count: Annotated[int, typer.Option(help="What occurs less often has no symbol of its own.")] = 1,
     balanced: Annotated[bool, typer.Option("--balanced", help="Rare labels count as much as frequent ones.")] = False,
     group: job.Group = None,
@@ -101,7 +102,8 @@ def fit(
     from elman.tasks import ClassifyModel
 
     model = ClassifyModel(
-        input=input, label=label, target=target, unit=unit, minimum_count=minimum_count, cell=cell, layers=layers,
+        input=input, label=label, target=target, unit=unit, vocabulary=vocabulary,
+        minimum_count=minimum_count, cell=cell, layers=layers,
         hidden_size=hidden_size, embedding=embedding, dropout=dropout, balanced=balanced, group=group,
         ensemble=ensemble, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate, clip=clip,
         patience=patience, validation=validation, seed=seed,

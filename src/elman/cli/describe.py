@@ -85,7 +85,8 @@ def fit(
     slots: Annotated[
         bool, typer.Option("--slots/--no-slots", help="Whether values that stand in the sentences become slots.")
     ] = True,
-    unit: Annotated[str, typer.Option(help="What is written at a step: char or word.")] = "word",
+    unit: Annotated[str, typer.Option(help="What is written at a step: char, word or bpe.")] = "word",
+    vocabulary: job.Pieces = 2_000,
     minimum_count: Annotated[int, typer.Option(help="What occurs less often has no symbol of its own.")] = 1,
     feed: Annotated[
         str,
@@ -122,7 +123,8 @@ def fit(
 
     model = DescribeModel(
         input=tuple(name.strip() for name in input.split(",") if name.strip()), output=output,
-        attributes=tuple(attribute or ()), slots=slots, unit=unit, minimum_count=minimum_count, feed=feed, beam=beam,
+        attributes=tuple(attribute or ()), slots=slots, unit=unit, vocabulary=vocabulary,
+        minimum_count=minimum_count, feed=feed, beam=beam,
         length_penalty=length_penalty, slot_weight=slot_weight, smoothing=smoothing, cell=cell, layers=layers,
         hidden_size=hidden_size, embedding=embedding, dropout=dropout, batch_size=batch_size, epochs=epochs,
         learning_rate=learning_rate, clip=clip, patience=patience, validation=validation, seed=seed,

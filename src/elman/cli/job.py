@@ -22,6 +22,7 @@ Out = Annotated[Path, Option(help="The model file to write.", metavar="MODEL")]
 Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")]
 Json = Annotated[bool, Option("--json", help="As JSON.")]
 
+Pieces = Annotated[int, Option("--vocabulary", help="Most words, or pieces of words (unit bpe), that are symbols.")]
 Cell = Annotated[str, Option(help="gru, lstm or elman.")]
 Layers = Annotated[int, Option(help="Recurrent layers.")]
 HiddenSize = Annotated[int, Option(help="Units of each direction.")]
@@ -47,7 +48,7 @@ Quiet = Annotated[bool, Option("--quiet", "-q", help="Say nothing but errors.")]
 
 def fit_job(
     model: "Job",
-    data: Path | None,
+    data: Any,
     out: Path,
     facts: Callable[[], Sequence[tuple[str, str]]],
     *,

@@ -76,10 +76,11 @@ def fit(
     ] = None,
     input: Annotated[str, typer.Option(help="The column that is read.")] = "input",
     output: Annotated[str, typer.Option(help="The column that is written.")] = "output",
-    unit: Annotated[str, typer.Option(help="What a step of the source is: char or word.")] = "char",
+    unit: Annotated[str, typer.Option(help="What a step of the source is: char, word or bpe.")] = "char",
     output_unit: Annotated[
         str | None, typer.Option(help="The same of what is written.", show_default="as unit")
     ] = None,
+    vocabulary: job.Pieces = 2_000,
     minimum_count: Annotated[int, typer.Option(help="What occurs less often has no symbol of its own.")] = 1,
     beam: Annotated[int, typer.Option(help="Beginnings of a translation that go on side by side.")] = 5,
     smoothing: Annotated[float, typer.Option(help="Share of the probability wanted for all symbols.")] = 0.1,
@@ -114,7 +115,8 @@ def fit(
     if data is not None and example is not None:
         raise ArgumentError(f"expected a table or --example, got both: {data} and {example}.")
     model = TranslateModel(
-        input=input, output=output, unit=unit, output_unit=output_unit, minimum_count=minimum_count, beam=beam,
+        input=input, output=output, unit=unit, output_unit=output_unit, vocabulary=vocabulary,
+        minimum_count=minimum_count, beam=beam,
         smoothing=smoothing, group=group, ensemble=ensemble, cell=cell, layers=layers, hidden_size=hidden_size,
         embedding=embedding, dropout=dropout, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate,
         clip=clip, patience=patience, validation=validation, seed=seed, example=example or "dates",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elman.data import Padded, column, padded, read_table, texts
+from elman.data import UNITS, Padded, column, padded, read_table, texts
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
 from elman.training.files import beside
@@ -62,7 +62,8 @@ class ClassifyModel(EnsembleJob):
             name, or as the column that is no label, if None.
         label: the column that is learned; found by its name if None.
         target: "label": one of some labels; "labels": any of them, separated by ";" or as a list; "number".
-        unit: "char" or "word", for text.
+        unit: "char", "word" or "bpe" (pieces of words), for text.
+        vocabulary: most words, or pieces of words, that are symbols (unit "word" or "bpe").
         minimum_count: what occurs less often in the training text has no symbol of its own.
         cell: "gru", "lstm" or "elman".
         layers: recurrent layers, one above the other, each in both directions.
@@ -97,6 +98,7 @@ class ClassifyModel(EnsembleJob):
     label: str | None = None
     target: str = "label"
     unit: str = "char"
+    vocabulary: int = 10_000
     minimum_count: int = 1
     cell: str = "gru"
     layers: int = 1
@@ -122,8 +124,8 @@ class ClassifyModel(EnsembleJob):
         check_network(self.cell, self.dropout, **sizes, minimum_count=self.minimum_count)
         if self.target not in TARGETS:
             raise ArgumentError(f"expected target to be one of {', '.join(TARGETS)}, got {self.target!r}.")
-        if self.unit not in ("char", "word"):
-            raise ArgumentError(f"expected unit to be char or word, got {self.unit!r}.")
+        if self.unit not in UNITS:
+            raise ArgumentError(f"expected unit to be char, word or bpe, got {self.unit!r}.")
         if self.balanced and self.target == "number":
             raise ArgumentError("numbers have no labels to balance: drop `balanced`.")
 
@@ -143,7 +145,7 @@ class ClassifyModel(EnsembleJob):
         if self.network is None:
             if self.target != "number":
                 self.labels = tuple(sorted(self._counted(given)))
-            self.inputs = learned_inputs(read, learned, self.unit, self.minimum_count)
+            self.inputs = learned_inputs(read, learned, self.unit, self.vocabulary, self.minimum_count)
             self.prepare([given[row] for row in learned])
         rows = self._encoded(read)
         targets = self._targets(given)

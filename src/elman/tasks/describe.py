@@ -23,7 +23,8 @@ from .describe_picture import draw_said, patches
 from .describe_score import DescribeScore, score_descriptions, total_errors
 from .describe_slots import Said, delexicalised, filled, is_slot, lexicalised, slot_character, slot_errors
 from .inputs import check_network
-from .job import Evaluating, Job, Prepared, digest_of, split_rows
+from .job import Evaluating, Job, Prepared, digest_of
+from .splits import split_rows
 from .symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class DescribeModel(Job):
         attributes: columns among the input whose numbers are names of something, not amounts.
         slots: whether values that stand in the sentences as they are (a name, an address) become slots: learned as a
             symbol, and put back in writing, so that any other value does as well.
-        unit: what is written at a step: "char" or "word" (between white space).
+        unit: what is written at a step: "char", "word" (between white space) or "bpe" (pieces of words).
+        vocabulary: most pieces, at least 256 (unit "bpe").
         minimum_count: what occurs less often in training has no symbol of its own.
         feed: how the network is told: "every" (at every step), "first" (at the first alone), "state" (as the initial
             state).
@@ -82,6 +84,7 @@ class DescribeModel(Job):
     attributes: Sequence[str] = ()
     slots: bool = True
     unit: str = "word"
+    vocabulary: int = 2_000
     minimum_count: int = 1
     feed: str = "every"
     cell: str = "gru"
@@ -152,7 +155,7 @@ class DescribeModel(Job):
         """Find what some rows hold, and make a network with weights drawn from the seed."""
         self.inputs = Inputs.learned(read, rows, sentences, self.slots)
         templates = [delexicalised(sentences[row], self.inputs.said(read, row)) for row in rows]
-        self.symbols = Symbols.learned(templates, self.unit, self.minimum_count)
+        self.symbols = Symbols.learned(templates, self.unit, self.minimum_count, self.vocabulary)
         if len(self.symbols) == UNKNOWN + 1:
             raise DataError(
                 f"the column {self.output!r}: expected symbols that occur {self.minimum_count} times or more, got none"

@@ -29,12 +29,14 @@ class TextInputs:
     symbols: Vocabulary
 
     @classmethod
-    def learned(cls, values: "Series", rows: Sequence[int], unit: str, minimum_count: int) -> "TextInputs":
+    def learned(
+        cls, values: "Series", rows: Sequence[int], unit: str, vocabulary: int, minimum_count: int
+    ) -> "TextInputs":
         """The vocabulary of the rows that are trained on."""
         found = texts(values)
         if all(not row.strip() for row in found):
             raise DataError(f"the column {values.name!r}: expected text, got {len(found)} empty rows.")
-        return cls(build_vocabulary("\n".join(found[row] for row in rows), unit, minimum_count=minimum_count))
+        return cls(build_vocabulary("\n".join(found[row] for row in rows), unit, vocabulary, minimum_count))
 
     def encode(self, values: "Series") -> list[Tensor]:
         """Each row as numbers [T], int64."""
@@ -54,7 +56,7 @@ class TextInputs:
 
     def to_json(self) -> dict[str, Any]:
         """The vocabulary as plain values."""
-        return {"kind": "text", "unit": self.symbols.unit, "symbols": list(self.symbols.symbols)}
+        return {"kind": "text", **self.symbols.to_json()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +100,17 @@ class VectorInputs:
 Inputs = TextInputs | VectorInputs
 
 
-def learned_inputs(values: "Series", rows: Sequence[int], unit: str, minimum_count: int) -> Inputs:
+def learned_inputs(values: "Series", rows: Sequence[int], unit: str, vocabulary: int, minimum_count: int) -> Inputs:
     """What a column is, by its kind: lists are vectors in time, all else is text; learned of some of its rows."""
     if values.dtype.is_nested():
         return VectorInputs.learned(values, rows)
-    return TextInputs.learned(values, rows, unit, minimum_count)
+    return TextInputs.learned(values, rows, unit, vocabulary, minimum_count)
 
 
 def inputs_from(content: dict[str, Any]) -> Inputs:
     """What `to_json` gave."""
     if content["kind"] == "text":
-        return TextInputs(Vocabulary(content["unit"], tuple(content["symbols"])))
+        return TextInputs(Vocabulary.from_json(content))
     return VectorInputs(tuple(content["mean"]), tuple(content["scale"]))
 
 

@@ -290,22 +290,6 @@ class Job:
             save_archive(path, self.NAME, weights, {**kept, **told, **self.content()})
 
 
-def split_rows(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Rows to learn from, and a share of them to check with, drawn.
-
-    Raises:
-        DataError: there are too few.
-    """
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
-    kept = round(count * share)
-    if (share and not kept) or kept == count:
-        raise DataError(
-            f"expected rows to learn from and to check with, got {count}, too few for a share of {share:g}: "
-            "give more, or validation 0."
-        )
-    return order[kept:], order[:kept]
-
-
 def digest_of(rows: Any) -> str:
     """By which the same plain values are known again."""
     return hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 
+def split_rows(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Rows to learn from, and a share of them to check with, drawn.
+
+    Raises:
+        DataError: there are too few.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    kept = round(count * share)
+    if (share and not kept) or kept == count:
+        raise DataError(
+            f"expected rows to learn from and to check with, got {count}, too few for a share of {share:g}: "
+            "give more, or validation 0."
+        )
+    return order[kept:], order[:kept]
+
+
 def split_groups(groups: Sequence[Hashable], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Rows to learn from, and about a share of them to check with: the rows of a group stay together.
 

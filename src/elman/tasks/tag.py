@@ -15,8 +15,8 @@ from elman.training import Measure
 from .ensemble import EnsembleJob, rows_of
 from .hyphens import builtin_hyphens
 from .inputs import Encoder, check_network
-from .job import Evaluating, Prepared, digest_of, split_rows
-from .splits import groups_in, split_groups
+from .job import Evaluating, Prepared, digest_of
+from .splits import groups_in, split_groups, split_rows
 from .tag_network import Batch, TagEnsemble, TagNetwork
 from .tag_score import TagScore, score_tags
 from .tokens import TokenInputs, rows_of_tokens

@@ -18,9 +18,9 @@ from elman.training.files import beside
 from .dates import builtin_dates
 from .ensemble import EnsembleJob, rows_of
 from .inputs import check_network
-from .job import Evaluating, Prepared, digest_of, split_rows
+from .job import Evaluating, Prepared, digest_of
 from .numbers import builtin_numbers
-from .splits import groups_in, split_groups
+from .splits import groups_in, split_groups, split_rows
 from .symbols import EOS, PAD, UNITS, Symbols
 from .translate_network import Batch, TranslateEnsemble, TranslateNetwork
 from .translate_picture import draw_attention
@@ -57,8 +57,9 @@ class TranslateModel(EnsembleJob):
     Args:
         input: the column that is read.
         output: the column that is learned to be written.
-        unit: what a step of the source is: "char" or "word" (between white space).
+        unit: what a step of the source is: "char", "word" (between white space) or "bpe" (pieces of words).
         output_unit: the same of what is written; as `unit` by default.
+        vocabulary: most pieces of each side, at least 256 (unit "bpe").
         minimum_count: what occurs less often in training has no symbol of its own.
         cell: "gru", "lstm" or "elman".
         layers: of the encoder, each in both directions, and of the decoder.
@@ -90,6 +91,7 @@ class TranslateModel(EnsembleJob):
     output: str = "output"
     unit: str = "char"
     output_unit: str | None = None
+    vocabulary: int = 2_000
     minimum_count: int = 1
     cell: str = "gru"
     layers: int = 1
@@ -118,7 +120,7 @@ class TranslateModel(EnsembleJob):
             raise ArgumentError(f"expected 0 <= smoothing < 1, got {self.smoothing}.")
         for unit in (self.unit, self.output_unit or self.unit):
             if unit not in UNITS:
-                raise ArgumentError(f"expected unit to be char or word, got {unit!r}.")
+                raise ArgumentError(f"expected unit to be char, word or bpe, got {unit!r}.")
         if self.example not in EXAMPLES:
             raise ArgumentError(f"expected example to be {' or '.join(EXAMPLES)}, got {self.example!r}.")
 
@@ -145,8 +147,8 @@ class TranslateModel(EnsembleJob):
 
     def prepare(self, sources: Sequence[str], targets: Sequence[str]) -> "TranslateModel":
         """Find the symbols, and make a network with weights drawn from the seed."""
-        self.sources = Symbols.learned(sources, self.unit, self.minimum_count)
-        self.targets = Symbols.learned(targets, self.output_unit or self.unit, self.minimum_count)
+        self.sources = Symbols.learned(sources, self.unit, self.minimum_count, self.vocabulary)
+        self.targets = Symbols.learned(targets, self.output_unit or self.unit, self.minimum_count, self.vocabulary)
         ratios = [
             len(self.targets.cut(t)) / max(1, len(self.sources.cut(s))) for s, t in zip(sources, targets, strict=True)
         ]
@@ -281,8 +283,8 @@ class TranslateModel(EnsembleJob):
             target, lengths = padded([written[n] for n in batch], PAD)
             return Batch(source, source_lengths, target, lengths)
 
-        lengths = [len(row) for row in (read if seed is None else written)]
-        return Padded(lengths, make, self.batch_size if seed is not None else AT_ONCE, seed)
+        sizes = [max(len(x), len(y)) for x, y in zip(read, written, strict=True)]
+        return Padded(sizes, make, self.batch_size if seed is not None else AT_ONCE, seed)
 
     def _translated(self, sources: Sequence[str], n_best: int) -> list[list[tuple[str, float]]]:
         """For each row the best translations, each with its log probability."""
