@@ -30,15 +30,14 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[jobs,dev]'
 	touch $(READY)
 
-# Small enough for one thread, so that it takes as long on a busy machine as on an idle one.
+# On one thread, so that it takes as long on a busy machine as on an idle one.
 demo: $(READY)
 	@mkdir -p demo
-	$(BIN)/elman text fit --out demo/model.elman --fresh --layers 1 --hidden-size 192 --window 50 --epochs 8 \
-		--learning-rate 0.006 --dropout 0 --threads 1
+	$(BIN)/elman text fit --out demo/model.elman --fresh --epochs 6 --threads 1
 	$(BIN)/elman text sample demo/model.elman --prompt "The " --length 300 --temperature 0.5 --seed 1
 	$(BIN)/elman text sample demo/model.elman --prompt "class " --length 300 --temperature 0.8 --seed 2
 	@echo
-	@echo "the learning curve: $(CURDIR)/demo/model.png"
+	@echo "the report: $(CURDIR)/demo/model.html, its learning curve: $(CURDIR)/demo/model.png"
 
 test: check
 	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -70,11 +69,11 @@ golden: $(READY)
 bench: $(PEERS)
 	.venv-bench/bin/python -m bench
 
-$(PEERS): bench/constraints.txt pyproject.toml
+$(PEERS): bench/constraints.txt constraints.txt pyproject.toml
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet torch==2.13.0
-	.venv-bench/bin/python -m pip install --quiet --constraint bench/constraints.txt \
-		--editable . 'jax[cpu]' onnxruntime onnx matplotlib torchmetrics
+	.venv-bench/bin/python -m pip install --quiet --constraint constraints.txt --constraint bench/constraints.txt \
+		--editable '.[jobs]' 'jax[cpu]' onnxruntime onnx torchmetrics scipy
 	touch $(PEERS)
 
 docs: $(READY)
