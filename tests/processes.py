@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from elman.tasks import ClassifyModel, DescribeModel, ForecastModel, TagModel, TextModel, TranslateModel
+from elman.tasks import ClassifyModel, DescribeModel, ForecastModel, MusicModel, TagModel, TextModel, TranslateModel
 
 WORDS = [a + b + c for a in "abc" for b in "abcdef" for c in "abcdef"]
 SMALL = {"hidden_size": 6, "epochs": 3, "seed": 1}
 
 JOBS = {
     "classify": lambda: (
-        ClassifyModel(input="text", label="label", embedding=4, batch_size=11, **SMALL, dropout=0.0),
+        ClassifyModel(input="text", label="label", embedding=4, batch_size=11, ensemble=2, **SMALL, dropout=0.0),
         [{"text": word, "label": word[0]} for word in WORDS],
     ),
     "tag": lambda: (
@@ -29,6 +29,10 @@ JOBS = {
     "describe": lambda: (
         DescribeModel(input=("a", "b"), output="said", embedding=4, batch_size=9, **SMALL, dropout=0.0),
         [{"a": n % 7, "b": n % 5, "said": "small " * (n % 7 > 3) + WORDS[n % 5]} for n in range(90)],
+    ),
+    "music": lambda: (
+        MusicModel(kind="binary", updates=8, batch_size=3, **SMALL, dropout=0.0),
+        [{"steps": [[(t + n) % 3 == k for k in range(5)] for t in range(9 + n % 4)]} for n in range(22)],
     ),
     "dropped": lambda: (
         TranslateModel(embedding=4, batch_size=9, **SMALL, dropout=0.4),

@@ -15,7 +15,8 @@ from elman import cli
 from elman.data import read_table
 from elman.errors import ArgumentError, DataError
 from elman.tasks import ClassifyModel
-from elman.tasks.classify_score import score_labels, score_many, wilson
+from elman.tasks.classify.score import score_labels, score_many
+from elman.tasks.intervals import wilson
 
 SMALL = {"hidden_size": 16, "embedding": 8, "epochs": 12, "learning_rate": 1e-2, "dropout": 0.0, "batch_size": 16}
 
@@ -209,7 +210,7 @@ def test_figures_by_hand():
 
 
 def test_the_built_in_example():
-    from elman.tasks.terms import builtin_terms
+    from elman.tasks.classify.terms import builtin_terms
 
     frame = builtin_terms()
     assert frame.columns == ["term", "language"] and frame.height > 10_000

@@ -13,7 +13,7 @@ import elman
 from elman import cli
 from elman.errors import ArgumentError, DataError
 from elman.tasks import DescribeModel, TranslateModel
-from elman.tasks.colours import builtin_colours
+from elman.tasks.describe.colours import builtin_colours
 
 SMALL = {"hidden_size": 32, "embedding": 16, "epochs": 12, "learning_rate": 1e-2, "dropout": 0.0, "validation": 0.1}
 NAMES = ["".join(pair) for pair in itertools.product(("red ", "blue ", "old ", "wild "), ("fox", "owl", "elk", "bee"))]

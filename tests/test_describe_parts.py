@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 import elman
 from elman.data import read_table
 from elman.errors import DataError
-from elman.tasks.describe_columns import key_of, read_columns, read_rows, written
-from elman.tasks.describe_inputs import Attribute, Inputs, Numbers
-from elman.tasks.describe_network import FEEDS, Batch, DescribeNetwork
-from elman.tasks.describe_picture import draw_said, patches
-from elman.tasks.describe_score import score_descriptions
-from elman.tasks.describe_slots import (
+from elman.tasks.describe.columns import key_of, read_columns, read_rows, written
+from elman.tasks.describe.inputs import Attribute, Inputs, Numbers
+from elman.tasks.describe.network import FEEDS, Batch, DescribeNetwork
+from elman.tasks.describe.picture import draw_said, patches
+from elman.tasks.describe.score import score_descriptions
+from elman.tasks.describe.slots import (
     SlotErrors,
     delexicalised,
     filled,

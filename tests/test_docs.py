@@ -20,14 +20,15 @@ def blocks(page):
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in NOT_TO_RUN and blocks(page)]
 
 
-LONG = {"power.md", "forecast.md", "translate.md", "classify.md", "tag.md"}  # seconds of training
+LONG = {"power.md", "forecast.md", "translate.md", "classify.md", "tag.md", "describe.md", "jobs.md"}  # seconds of training
 
 
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=[pytest.mark.slow] if page.name in LONG else [], id=page.name) for page in PAGES],
 )
-def test_the_python_of_a_page_runs(page):
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what a page writes
     scope = {"__name__": page.stem}
     with torch.random.fork_rng():
         for block in blocks(page):

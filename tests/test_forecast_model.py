@@ -348,3 +348,16 @@ def test_intervals_are_calibrated_before_the_side_file_goes(tmp_path, monkeypatc
     assert kept.keys() == model.network.state_dict().keys()
     assert all(torch.equal(weight, kept[name]) for name, weight in model.network.state_dict().items())
     assert (kept["head.spread"] != 1).any() or (kept["gain"] != 1).any()
+
+
+def test_the_states_before_a_forecast(fitted):
+    model = fitted[0] if isinstance(fitted, tuple) else fitted
+    states = model.states()
+    assert len(states) == len(model.panel.series)
+    for each in states:
+        assert each.shape[1] == model.hidden_size and each.isfinite().all() and each.std() > 0
+    state = []
+    keep = model.network.stack.register_forward_hook(lambda *call: state.append(call[2][0]))
+    model.predict(horizon=1, samples=2)
+    keep.remove()
+    torch.testing.assert_close(torch.stack([each[-1] for each in states]).to(state[0].device), state[0][-1])

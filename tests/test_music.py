@@ -14,9 +14,9 @@ from elman import cli
 from elman.data import Keyboard, Padded, write_midi
 from elman.errors import ArgumentError, DataError, NumericsError
 from elman.tasks import ClassifyModel, MusicModel
-from elman.tasks.music_data import Form, Part, Passes, moved, split_parts, still, windows_of
-from elman.tasks.music_heads import Chained, Independent, Mixture
-from elman.tasks.music_score import Switches, Walks, score_pieces, student
+from elman.tasks.music.data import Form, Part, Passes, moved, split_parts, still, windows_of
+from elman.tasks.music.heads import Chained, Independent, Mixture
+from elman.tasks.music.score import Switches, Walks, score_pieces, student
 
 SMALL = {"hidden_size": 16, "epochs": 3, "updates": 15, "learning_rate": 2e-2, "dropout": 0.0, "batch_size": 8}
 

@@ -10,7 +10,7 @@ import torch
 
 from elman.data import Keyboard, PieceColumns, notes_of, read_midi, read_pieces, write_midi
 from elman.errors import ArgumentError, DataError
-from elman.tasks.music_tunes import TUNES, bar_length, builtin_tunes
+from elman.tasks.music.tunes import TUNES, bar_length, builtin_tunes
 
 KEYS = Keyboard(lowest=60, highest=64, resolution=2)
 

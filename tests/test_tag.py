@@ -13,9 +13,9 @@ import elman
 from elman import cli
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TagModel
-from elman.tasks.crf import ConditionalRandomField
-from elman.tasks.tag_score import score_tags, span_f1, spans_of
-from elman.tasks.tokens import LONGEST, TokenInputs
+from elman.tasks.tag.crf import ConditionalRandomField
+from elman.tasks.tag.score import score_tags, span_f1, spans_of
+from elman.tasks.tag.tokens import LONGEST, TokenInputs
 
 SMALL = {"hidden_size": 16, "embedding": 8, "epochs": 10, "learning_rate": 1e-2, "dropout": 0.0, "batch_size": 16}
 CITIES = ["rome", "oslo", "new york", "san jose", "bern", "cape town", "lima", "quito"]
@@ -167,7 +167,7 @@ def test_what_cannot_be_read(slots):
 
 
 def test_the_built_in_example():
-    from elman.tasks.hyphens import builtin_hyphens
+    from elman.tasks.tag.hyphens import builtin_hyphens
 
     frame = builtin_hyphens()
     assert frame.height > 2000 and (frame["word"].str.len_chars() == frame["points"].str.len_chars()).all()

@@ -16,7 +16,7 @@ from elman.data import UNKNOWN, builtin_text
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TextModel
 from elman.tasks.archive import save_archive
-from elman.tasks.text_picture import _laid_out
+from elman.tasks.text.picture import _laid_out
 
 RHYME = "one two, buckle my shoe; three four, knock at the door;\n" * 30
 OTHER = "five six, pick up sticks! Zwölf Boxkämpfer jagen Viktor;\n" * 30

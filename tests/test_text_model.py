@@ -116,7 +116,7 @@ def test_score_is_the_sum_of_the_steps(rhymer):
 def test_a_long_text_is_scored_in_one_stream(rhymer, monkeypatch):
     model, _ = rhymer
     whole = model.score(RHYME).bits_per_character
-    monkeypatch.setattr("elman.tasks.text.SCORED_AT_ONCE", 17)
+    monkeypatch.setattr("elman.tasks.text.model.SCORED_AT_ONCE", 17)
     assert model.score(RHYME).bits_per_character == pytest.approx(whole, rel=1e-5)
 
 
@@ -224,7 +224,7 @@ def test_a_model_must_be_trained_first(tmp_path):
 
 
 def test_nan_keeps_the_last_good_weights(tmp_path, monkeypatch):
-    real, calls = elman.tasks.text.TextNetwork.loss, []
+    real, calls = elman.tasks.text.model.TextNetwork.loss, []
 
     def loss(network, batch, state):
         calls.append(1)
@@ -232,7 +232,7 @@ def test_nan_keeps_the_last_good_weights(tmp_path, monkeypatch):
         object.__setattr__(found, "total", found.total * (math.nan if len(calls) == 40 else 1.0))
         return found
 
-    monkeypatch.setattr("elman.tasks.text.TextNetwork.loss", loss)
+    monkeypatch.setattr("elman.tasks.text.model.TextNetwork.loss", loss)
     out = tmp_path / "m.elman"
     with pytest.raises(NumericsError, match="loss became nan at step"):
         TextModel(**{**SMALL, "epochs": 12}).fit(RHYME, out=out)
@@ -280,14 +280,14 @@ def test_nan_from_the_start_leaves_an_older_model_alone(tmp_path, monkeypatch):
     out = tmp_path / "model.elman"
     TextModel(**{**SMALL, "epochs": 1}).fit(RHYME, out=out)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    loss = elman.tasks.text.TextNetwork.loss
+    loss = elman.tasks.text.model.TextNetwork.loss
 
     def spoiled(self, batch, state):
         found = loss(self, batch, state)
         object.__setattr__(found, "total", found.total * math.nan)
         return found
 
-    monkeypatch.setattr("elman.tasks.text.TextNetwork.loss", spoiled)
+    monkeypatch.setattr("elman.tasks.text.model.TextNetwork.loss", spoiled)
     with pytest.raises(NumericsError):
         TextModel(**{**SMALL, "epochs": 1}).fit(RHYME, out=out)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

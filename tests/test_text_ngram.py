@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from elman.data import build_vocabulary, builtin_text
 from elman.errors import DataError
-from elman.tasks.text_ngram import NGram
-from elman.tasks.text_score import by_blocks, score_of
+from elman.tasks.text.ngram import NGram
+from elman.tasks.text.score import by_blocks, score_of
 
 NUMBERS = st.lists(st.integers(0, 4), min_size=4, max_size=60)
 
@@ -76,7 +76,7 @@ def test_real_text_needs_few_bits_and_parts_are_no_matter(monkeypatch):
     model = NGram.learned(symbols.encode_long(text[:50_000]), len(symbols))
     nats = model.nats(symbols.encode_long(text[50_000:]))
     assert model.order >= 4 and nats.mean() / math.log(2) < 2.6
-    monkeypatch.setattr("elman.tasks.text_ngram.AT_ONCE", 1_234)
+    monkeypatch.setattr("elman.tasks.text.ngram.AT_ONCE", 1_234)
     np.testing.assert_array_equal(model.nats(symbols.encode_long(text[50_000:])), nats)
     back = NGram.from_json(model.to_json())
     np.testing.assert_array_equal(back.nats(symbols.encode_long(text[50_000:])), nats)

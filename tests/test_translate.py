@@ -13,7 +13,7 @@ from elman.data import read_table
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TranslateModel
 from elman.tasks.symbols import EOS, UNKNOWN, Symbols
-from elman.tasks.translate_score import edit_distance, error_rate, score_translations
+from elman.tasks.translate.score import edit_distance, error_rate, score_translations
 
 SMALL = {"hidden_size": 32, "embedding": 16, "epochs": 14, "learning_rate": 1e-2, "dropout": 0.0, "validation": 0.1}
 
@@ -114,7 +114,7 @@ def test_symbols():
         ({}, [{"input": "a", "output": ["b"]}] * 40, DataError, "'output': expected single values, got List"),
         ({"example": "date"}, doubled(9), ArgumentError, "expected example to be dates or numbers, got 'date'"),
         ({}, doubled(4), DataError, "too few for a share of 0.1"),
-        ({"output_unit": "letter"}, doubled(9), ArgumentError, "unit to be char or word, got 'letter'"),
+        ({"output_unit": "letter"}, doubled(9), ArgumentError, "unit to be char, word or bpe, got 'letter'"),
         ({"smoothing": 1.0}, doubled(9), ArgumentError, "0 <= smoothing < 1"),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_cannot_be_read(writer):
 
 
 def test_numbers_in_words():
-    from elman.tasks.numbers import LANGUAGES, builtin_numbers
+    from elman.tasks.translate.numbers import LANGUAGES, builtin_numbers
 
     frame = builtin_numbers()
     assert frame.columns == ["number", "words"] and frame.height == 6000 and frame.equals(builtin_numbers())
@@ -152,7 +152,7 @@ def test_the_examples_name_their_columns():
 
 
 def test_the_built_in_example():
-    from elman.tasks.dates import builtin_dates
+    from elman.tasks.translate.dates import builtin_dates
 
     frame = builtin_dates()
     assert frame.columns == ["date", "iso"] and frame.height > 5000 and frame.equals(builtin_dates())

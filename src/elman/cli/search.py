@@ -64,26 +64,27 @@ def _searching(trials: int, options: dict[str, Any]) -> Iterator[None]:
     """What `fit_job` does is to search."""
 
     def search(model: "Job", data: Any, out: Path, quiet: bool, run: dict[str, Any]) -> None:
-        from elman.tasks.search import Search, Trial
+        from elman.tasks.search import Search, Span, Trial
 
-        console = Console(quiet=quiet, highlight=False)
+        console = Console(quiet=quiet, highlight=False, soft_wrap=True)
         wanted = Search(model=model, out=out, seed=model.seed)
         table = Table.grid(padding=(0, 2))
         for name, span in wanted.space.items():
-            table.add_row(name.replace("_", " "), escape(str(span)))
+            told_of = span if isinstance(span, Span) else " or ".join(map(str, span))
+            table.add_row(name.replace("_", " "), escape(str(told_of)))
         console.print(table)
+        console.print(f"\n[bright_black]{_heads(wanted.space, model.MEASURE.short)}[/]")
 
         def told(trial: Trial) -> None:
-            console.print(_line(trial, model.MEASURE.short))
+            console.print(_line(trial))
 
         try:
             wanted.run(data, trials=trials, told=told, **run)
         except KeyboardInterrupt:
             console.print("stopped before the end; the same command with --resume goes on from here")
             raise typer.Exit(130) from None
-        best = wanted.best
-        if best is not None:
-            console.print(f"\nbest: {_line(best, model.MEASURE.short)}\n{escape(str(out))}")
+        if wanted.best is not None:
+            console.print(f"\nthe best was trial {wanted.best.number}: {escape(str(out))}")
 
     token = asked_search.set(search)
     try:
@@ -92,12 +93,22 @@ def _searching(trials: int, options: dict[str, Any]) -> Iterator[None]:
         asked_search.reset(token)
 
 
-def _line(trial: Any, unit: str) -> str:
+def _heads(space: Any, unit: str) -> str:
+    """What stands above the trials."""
+    options = "".join(f"{name.replace('_', ' '):>{_width(name)}}" for name in space)
+    return f"trial{unit:>11}{'epochs':>8}{'seconds':>9}{options}"
+
+
+def _line(trial: Any) -> str:
     """A trial in a line."""
-    options = ", ".join(f"{name} {_short(value)}" for name, value in trial.options.items())
-    figure = "failed" if trial.validation is None else f"{trial.validation:.4f} {unit}"
-    mark = "  [cyan]best so far[/]" if trial.best else f"  [bright_black]{escape(trial.said[:60])}[/]"
-    return f"{trial.number:4}  {figure}  {trial.epochs} epochs {trial.seconds:.0f} s  {options}{mark}"
+    figure = "failed" if trial.validation is None else f"{trial.validation:.4f}"
+    options = "".join(f"{_short(value):>{_width(name)}}" for name, value in trial.options.items())
+    mark = "  [cyan]● best so far[/]" if trial.best else f"  [bright_black]{escape(trial.said[:60])}[/]"
+    return f"{trial.number:5}{figure:>11}{trial.epochs:8}{trial.seconds:9.0f}{options}{mark}"
+
+
+def _width(name: str) -> int:
+    return max(len(name), 7) + 3
 
 
 def _short(value: Any) -> str:

@@ -17,7 +17,7 @@ from .text_talk import Manner, Talk, harmless
 if TYPE_CHECKING:
     from elman.data import Reading
     from elman.tasks import TextModel
-    from elman.tasks.text_score import Score
+    from elman.tasks.text.score import Score
 
 FIT = """
 Train a language model on text.
@@ -225,7 +225,7 @@ def score(
     """Measure a model on a text; see SCORE."""
     from elman.data import read_text
     from elman.tasks import TextModel
-    from elman.tasks.text import NAMED
+    from elman.tasks.text.model import NAMED
 
     for path, ending in ((states, ".npz"), (picture, ".png")):
         if path is not None and path.suffix != ending:
@@ -240,7 +240,7 @@ def score(
     if states is not None:
         _write_states(loaded, text, states)
     if picture is not None:
-        from elman.tasks.text_picture import draw_surprise
+        from elman.tasks.text.picture import draw_surprise
 
         symbols, bits = loaded.bits(text[:DRAWN])
         draw_surprise(symbols, bits.tolist(), picture)
@@ -298,7 +298,7 @@ def _facts(model: "TextModel", reading: "Reading", example: str | None) -> list[
 
 def _told(score: "Score", unit: str) -> list[str]:
     """The figures one a line, with their intervals of 95 %, and what must be said of them."""
-    from elman.tasks.text import NAMED
+    from elman.tasks.text.model import NAMED
 
     name_of_unit = NAMED[unit]
 

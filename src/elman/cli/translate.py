@@ -152,7 +152,7 @@ def predict(
     """Write; see PREDICT."""
     from elman.errors import ArgumentError
     from elman.tasks import TranslateModel
-    from elman.tasks.translate_picture import draw_attention
+    from elman.tasks.translate.picture import draw_attention
 
     if (data is None) == (text is None) or (picture is not None and text is None):
         raise ArgumentError("expected a table or --text, one of them; --picture goes with --text.")

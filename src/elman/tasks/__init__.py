@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from .archive import load_archive
-from .classify import ClassifyModel
-from .describe import DescribeModel
+from .classify.model import ClassifyModel
+from .describe.model import DescribeModel
 from .forecast import ForecastModel
 from .job import Job, Prepared
-from .music import MusicModel
-from .tag import TagModel
-from .text import Score, TextModel
-from .translate import TranslateModel
+from .music.model import MusicModel
+from .tag.model import TagModel
+from .text.model import Score, TextModel
+from .translate.model import TranslateModel
 
 JOBS: dict[str, type[Job]] = {
     kind.NAME: kind

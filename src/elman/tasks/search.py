@@ -35,6 +35,9 @@ class Span:
     high: float
     log: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}{', on a logarithmic scale' if self.log else ''}"
+
     @property
     def marks(self) -> list[float]:
         """Its ends and what lies between them."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from elman.data import Columns, Padded, Panel, Series, read_series
 from elman.errors import ArgumentError, DataError
@@ -23,7 +24,7 @@ from .compare import Rival, origins_of
 from .example import passengers
 from .heads import HEADS
 from .network import ForecastNetwork
-from .paths import Paths, draw_paths
+from .paths import Paths, draw_paths, states_before
 from .picture import draw_fan
 from .recipe import Batch, Block, Lane, Recipe, Window, make_batch, make_lane
 from .scaling import KINDS, learn_scale, unbent
@@ -251,6 +252,21 @@ class ForecastModel(Job):
         values = np.concatenate([values for _, values in self._drawn(lanes, origins, horizon, samples, seed)])
         starts = tuple(series.start + len(series.y) for series in panel.series)
         return Paths(tuple(series.name for series in panel.series), starts, values)
+
+    def states(self, data: Any = None) -> list[Tensor]:
+        """What the last layer gives out at the steps before the forecast of each series [T, H].
+
+        Args:
+            data: as for `predict`.
+
+        Returns:
+            A tensor for each series, in the order of `predict`; T is the window, or the length of a shorter series.
+        """
+        panel = self._to_go_on(data)
+        lanes = [self._lane(series, len(series.y), 1) for series in panel.series]
+        origins = [(number, len(lane.z)) for number, lane in enumerate(lanes)]
+        found = states_before(self.trained(), self._recipe(), lanes, origins)  # type: ignore[arg-type]
+        return [found[-min(len(found), len(lane.z)) :, row].cpu() for row, lane in enumerate(lanes)]
 
     def draw(
         self,

@@ -136,6 +136,15 @@ class ForecastNetwork(nn.Module):
         Returns:
             Numbers for the head [T, B, D, size], the places [T, B, D], and the state.
         """
+        y, state = self.read_steps(lagged, extra, who, lengths, state)
+        raw = self.readout(self.dropout(y)).unflatten(-1, (self.size, self.head.size))
+        first = len(extra) - len(y)
+        return self.gain * raw, self.linear(lagged[first:], extra[first:]), state
+
+    def read_steps(
+        self, lagged: Tensor, extra: Tensor, who: Tensor, lengths: Tensor | None = None, state: Any = None
+    ) -> tuple[Tensor, Any]:
+        """What the last layer gives out at each step [T, B, H], and the state; arguments as for `forward`."""
         reach = self.reach if state is None else 0
         x = (self.features(lagged, extra) - self.center) / self.deviation
         x = x.clamp(-8, 8)  # far beyond what was seen in training layers are told no more than "very far"
@@ -145,8 +154,7 @@ class ForecastNetwork(nn.Module):
         if self.who is not None:
             x = torch.cat([x, self.who(who).expand(len(x), -1, -1)], -1)
         y, state = self.stack(x, state, lengths=None if lengths is None else lengths + blocks)
-        raw = self.readout(self.dropout(y[blocks:])).unflatten(-1, (self.size, self.head.size))
-        return self.gain * raw, self.linear(lagged[reach:], extra[reach:]), state
+        return y[blocks:], state
 
     def loss(self, batch: Batch, state: None) -> Loss:
         """The loss over windows, each by itself."""

@@ -63,6 +63,17 @@ def draw_paths(
             yield first, _draw(network, recipe, lanes, origins[first : first + room], horizon, samples, device)
 
 
+def states_before(
+    network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], origins: Sequence[tuple[int, int]]
+) -> Tensor:
+    """What the last layer gives out in the window before each origin [T, R, H]; arguments as for `draw_paths`."""
+    device = next(network.parameters()).device
+    windows = [Window(lane, step - recipe.window, step, step) for lane, step in origins]
+    batch = Batch(*(part.to(device) for part in make_batch(recipe, lanes, windows)))
+    with torch.no_grad(), Evaluating(network):
+        return network.read_steps(network.lagged(batch.z, len(batch.extra)), batch.extra, batch.who)[0]
+
+
 def _draw(
     network: ForecastNetwork,
     recipe: Recipe,

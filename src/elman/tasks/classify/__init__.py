@@ -1,0 +1,1 @@
+"""The classify job: labels of sequences."""

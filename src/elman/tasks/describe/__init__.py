@@ -1,0 +1,1 @@
+"""The describe job: a vector, attributes or an image to a sentence."""

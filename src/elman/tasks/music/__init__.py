@@ -1,0 +1,1 @@
+"""The music job: piano rolls and other vectors in time."""

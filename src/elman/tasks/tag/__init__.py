@@ -1,0 +1,1 @@
+"""The tag job: a label for every step."""

@@ -1,0 +1,1 @@
+"""The text job: a language model."""

@@ -1,0 +1,1 @@
+"""The translate job: a sequence to another one."""
