@@ -20,7 +20,8 @@ def blocks(page):
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in NOT_TO_RUN and blocks(page)]
 
 
-LONG = {"power.md", "forecast.md", "translate.md", "classify.md", "tag.md", "describe.md", "jobs.md"}  # seconds of training
+# seconds of training
+LONG = {"power.md", "forecast.md", "translate.md", "classify.md", "tag.md", "describe.md", "jobs.md"}
 
 
 @pytest.mark.parametrize(

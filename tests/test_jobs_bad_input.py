@@ -7,9 +7,10 @@ import polars
 import pytest
 
 import elman
-from elman.errors import DataError
+from elman.data import read_table
+from elman.errors import ArgumentError, DataError
 from elman.tasks import JOBS as KINDS
-from elman.tasks import ClassifyModel, ForecastModel, TranslateModel
+from elman.tasks import ClassifyModel, ForecastModel, TagModel, TranslateModel
 from processes import JOBS
 
 TABLES = [job for job in JOBS if job not in ("text", "dropped", "music")]
@@ -111,3 +112,44 @@ def test_prediction_data_with_other_columns_are_told(tmp_path):
         model.predict({"inputs": ["a"]})
     with pytest.raises(DataError, match="expected single values"):
         model.predict({"input": [["a"]]})
+
+
+def test_texts_and_lists_in_one_column_are_told(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a b", "tags": "O X"}\n{"text": ["a", "b"], "tags": ["O", "X"]}\n')
+    with pytest.raises(DataError, match=r"'text' holds texts, but row 1 has \['a', 'b'\]"):
+        read_table(path)
+    path.write_text('{"text": "[a] b", "n": 1}\n{"text": "{x}", "n": 2}\n')
+    assert read_table(path)["text"].to_list() == ["[a] b", "{x}"]
+
+
+def test_a_step_without_a_tag_is_told():
+    with pytest.raises(DataError, match=r"the column 'tags', row 1, step 1: expected a value, got nothing"):
+        TagModel(input="x", tags="tags").fit([{"x": ["a", "b"], "tags": ["X", tag]} for tag in ("Y", None)] * 9)
+
+
+def test_a_column_cannot_be_read_and_learned():
+    with pytest.raises(ArgumentError, match="got 'text' for both"):
+        ClassifyModel(input="text", label="text").fit([{"text": a + b, "label": a} for a in "ab" for b in "abcdef"])
+
+
+def test_a_name_in_place_of_a_path_is_told():
+    with pytest.raises(ArgumentError, match=r"give Path\('rows.csv'\)"):
+        ClassifyModel().fit("rows.csv")
+
+
+def test_few_rows_a_label_are_enough():
+    rows = [{"text": f"{a}{b}", "label": a} for a in "abcdefgh" for b in "abcde"]
+    model = ClassifyModel(hidden_size=4, embedding=4, epochs=1).fit(rows, threads=1)
+    assert model.about["rows for validation"] == 4
+
+
+def test_pictures_of_an_earlier_model_go(tmp_path):
+    out, picture = tmp_path / "m.elman", tmp_path / "m.labels.png"
+    small = {"hidden_size": 4, "embedding": 4, "epochs": 1}
+    rows = [{"text": a + b, "label": a, "n": float(ord(b))} for a in "ab" for b in "abcdefghijkl"]
+    ClassifyModel(input="text", label="label", **small).fit(rows, out=out, threads=1)
+    assert picture.is_file()
+    ClassifyModel(input="text", label="n", target="number", **small).fit(rows, out=out, threads=1)
+    assert not picture.exists()
+    assert "<h2>Labels" not in (tmp_path / "m.html").read_text()

@@ -1,7 +1,9 @@
 """Searching for options: proposals, pruning, what is kept, and going on after a stop."""
 
 import csv
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import textwrap
 import time
 
 import pytest
+from optuna.storages.journal import JournalFileBackend
 from typer.testing import CliRunner
 
 import elman
@@ -126,3 +129,79 @@ def test_a_search_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
     assert begin(killed, "resume").wait() == 0
     assert trials_of(killed) == trials_of(whole)
     assert not [name for name in os.listdir(killed) if "trial" in name and name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_texts_are_searched_and_told_as_json(tmp_path):
+    text = tmp_path / "book.txt"
+    text.write_text("the cat sat on the mat. " * 60)
+    small = ["--epochs", "1", "--hidden-size", "4", "--embedding", "4", "--window", "8", "--threads", "1", "--json"]
+    made = CliRunner().invoke(
+        app, ["text", "tune", str(text), "--out", str(tmp_path / "m.elman"), "--trials", "2", *small]
+    )
+    assert made.exit_code == 0, made.output
+    trials = json.loads(made.output)
+    assert [trial["number"] for trial in trials] == [1, 2]
+    assert all(trial["validation"] > 0 for trial in trials)
+
+
+class Crash(BaseException):
+    """As a kill: nothing catches it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_search_may_stop_at_any_write(tmp_path, monkeypatch, when):
+    """Of the journal, or of a file that is moved or written: each of them in turn, and then it goes on."""
+    backend = "optuna.storages.journal.JournalFileBackend.append_logs"
+    places = {"os.replace": os.replace, backend: JournalFileBackend.append_logs}
+
+    def run(folder, dies_at):
+        count = [0]
+
+        def wrapped(real):
+            def write(*given, **named):
+                count[0] += 1
+                if count[0] == dies_at and when == "before":
+                    raise Crash
+                done = real(*given, **named)
+                if count[0] == dies_at:
+                    raise Crash
+                return done
+
+            return write
+
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            for name, real in places.items():
+                patch.setattr(name, wrapped(real))
+            try:
+                searched(folder).run(ROWS[::3], trials=3, threads=1)
+            except Crash:
+                patch.undo()
+                searched(folder).run(ROWS[::3], trials=3, threads=1, resume=True)
+        return count[0]
+
+    writes = run(tmp_path / "whole", 0)
+    whole = trials_of(tmp_path / "whole")
+    for dies_at in random.Random(3).sample(range(1, writes + 1), 14):
+        folder = tmp_path / str(dies_at)
+        run(folder, dies_at)
+        assert trials_of(folder) == whole, dies_at
+        best = min(float(trial["validation"]) for trial in whole)
+        assert elman.load(folder / "m.elman").history.best.validation == best, dies_at
+        assert {f.name for f in folder.iterdir()} == {f.name for f in (tmp_path / "whole").iterdir()}, dies_at
+
+
+def test_a_search_does_not_write_over_its_data_and_is_the_work_of_one_process(tmp_path):
+    table = tmp_path / "m.csv"
+    table.write_text("text,label\n" + "\n".join(f"{row['text']},{row['label']}" for row in ROWS))
+    with pytest.raises(ArgumentError, match="would be written over"):
+        searched(tmp_path).run(table, trials=1, threads=1)
+    with pytest.raises(ArgumentError, match="one process"):
+        searched(tmp_path).run(ROWS, trials=1, devices=2)
+    with pytest.raises(ArgumentError, match="without a network"):
+        searched(tmp_path).__class__(
+            model=ClassifyModel(hidden_size=4, embedding=4, epochs=1).fit(ROWS, threads=1), out=tmp_path / "n.elman"
+        )
+    assert space_around(ClassifyModel(hidden_size=1, dropout=0.7))["hidden_size"].low == 1

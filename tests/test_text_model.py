@@ -305,3 +305,18 @@ def test_a_file_says_what_it_is(rhymer):
     assert "1 × LSTM 32" in runner.invoke(cli.app, ["info", str(out)]).stdout
     with pytest.raises(DataError, match="found no file"):
         elman.load(out.with_name("other.elman"))
+
+
+def test_half_a_character_is_told():
+    with pytest.raises(DataError, match="half a surrogate pair at character 3"):
+        TextModel().fit("abc\ud83d" * 200)
+
+
+def test_a_model_that_was_continued_is_fitted_again_without_its_start(tmp_path):
+    small = {"hidden_size": 4, "embedding": 4, "epochs": 1, "window": 8, "layers": 1}
+    TextModel(**small).fit(RHYME, out=tmp_path / "a.elman", threads=1)
+    started = TextModel(start=tmp_path / "a.elman", **small)
+    assert started.start == str(tmp_path / "a.elman")
+    started.fit(RHYME, out=tmp_path / "b.elman", threads=1)
+    (tmp_path / "a.elman").unlink()
+    TextModel.load(tmp_path / "b.elman").fit(RHYME, threads=1)

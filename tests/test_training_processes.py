@@ -14,6 +14,8 @@ import torch
 
 import elman
 from elman.data import Padded, Streams
+from elman.errors import ArgumentError
+from elman.training.processes import RANKS, check_processes, is_first
 from processes import JOBS
 
 HERE = Path(__file__).parent
@@ -104,3 +106,33 @@ def test_killed_twenty_times_a_model_is_the_same_bit_for_bit(job, tmp_path):
     assert one.checked == other.checked
     for name, weight in one.network.state_dict().items():
         assert torch.equal(other.network.state_dict()[name], weight), name
+
+
+@pytest.mark.parametrize("to", ["group", "first"])
+def test_processes_that_are_asked_to_stop_do_so_after_a_step(to, tmp_path):
+    whole, folder = begin("dropped", tmp_path / "whole", 2), tmp_path / "stopped"
+    assert whole.wait() == 0
+    child, side = begin("dropped", folder, 2), folder / "m.elman.resume"
+    until = time.monotonic() + 120
+    while not side.exists() and time.monotonic() < until:
+        time.sleep(0.005)
+    time.sleep(0.3)
+    os.killpg(child.pid, signal.SIGTERM) if to == "group" else child.send_signal(signal.SIGTERM)
+    child.wait(timeout=60)
+    if side.exists():
+        assert begin("dropped", folder, 2, 1, "resume").wait() == 0
+    assert figures(folder) == figures(tmp_path / "whole")
+
+
+def test_one_process_is_the_first_whatever_started_it(monkeypatch):
+    for name in RANKS:
+        monkeypatch.setenv(name, "1")
+    assert is_first(1) and not is_first(2)
+    check_processes(1, None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    check_processes(2, None)
+    with pytest.raises(ArgumentError, match="torchrun has started 2 processes"):
+        check_processes(1, None)
+    with pytest.raises(ArgumentError, match="standard input"):
+        check_processes(2, Path("-"))

@@ -24,9 +24,9 @@ Train a language model on text, have it write, measure it:
 Learn the label of a sequence, say it, measure how well:
 
 \b
-    elman classify fit names.csv --input name --label country --out names.elman
-    elman classify predict names.elman --text "Müller"
-    elman classify score names.elman test.csv
+    elman classify fit names.csv --input name --label country --out languages.elman
+    elman classify predict languages.elman --text "Müller"
+    elman classify score languages.elman test.csv
 
 Learn a label for every step of a sequence:
 

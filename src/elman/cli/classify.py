@@ -1,5 +1,6 @@
 """`elman classify`: learn labels of sequences, say them, measure how well."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,41 +17,43 @@ of numbers. Without DATA the model learns the language of 14,000 terms that come
 
 \b
     elman classify fit                                                   the built-in example, about a minute
-    elman classify fit names.csv --input name --label country --out names.elman
+    elman classify fit names.csv --input name --label country --out languages.elman
     elman classify fit reviews.jsonl --input text --label stars --unit word
     elman classify fit tags.csv --label tags --target labels             several labels a row: "a;b"
     elman classify fit houses.csv --input text --label price --target number
     elman classify fit names.csv --label country --ensemble 5            five networks, averaged: a little better
     elman classify fit utterances.jsonl --label word --group speaker     check with speakers never heard
-    elman classify fit names.csv --out names.elman --resume              go on after a crash or Ctrl-C
+    elman classify fit names.csv --out languages.elman --resume              go on after a crash or Ctrl-C
 
 \b
 What is written, beside each other:
     model.elman          the model with the best validation so far, one file that runs on any device
     model.csv            the figures of the training
     model.png            the learning curve
+    model.html           a report: all of these on one page
     model.labels.png     which labels are taken for which, on the rows kept for validation
     model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs.
 
-A tenth of the rows, label by label (or by whole groups), is kept for validation; probabilities are calibrated on it.
+A tenth of the rows, label by label (or by whole groups), is kept for validation; the probabilities of labels are
+calibrated on it, where a row has one.
 """
 
 PREDICT = """
 Say the label of each row of a table, or of texts.
 
 \b
-    elman classify predict names.elman new.csv > labels.csv
-    elman classify predict names.elman --text "Müller" --text "Rossi"
-    elman classify predict names.elman new.csv --every       the probability of every label
-    elman classify predict names.elman --text "Müller" --explain
+    elman classify predict languages.elman new.csv > labels.csv
+    elman classify predict languages.elman --text "Müller" --text "Rossi"
+    elman classify predict languages.elman new.csv --every       the probability of every label
+    elman classify predict languages.elman --text "Müller" --explain
 """
 
 SCORE = """
 Measure a model on rows whose label is known.
 
 \b
-    elman classify score names.elman test.csv
-    elman classify score names.elman test.csv --json
+    elman classify score languages.elman test.csv
+    elman classify score languages.elman test.csv --json
 
 The accuracy stands with its 95 % interval, and beside what one gets by always saying the most frequent label.
 """
@@ -153,9 +156,16 @@ def predict(
             polars.col(n).list.eval(polars.element().cast(polars.String)).list.join(";") for n in found.columns[:2]
         ]
         found = found.with_columns(joined)
+    explained = [loaded.explain(one) for one in text or ()] if explain else []
+    if as_json and explained:
+        weighed = [
+            [[unit, weight] for unit, weight in zip(e.units, e.weights.tolist(), strict=True)] for e in explained
+        ]
+        rows = [{**row, "steps": steps} for row, steps in zip(found.to_dicts(), weighed, strict=True)]
+        typer.echo("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+        return
     typer.echo(found.write_ndjson() if as_json else found.write_csv(), nl=False)
-    for one in text or () if explain else ():
-        units, weights, _ = loaded.explain(one)
+    for units, weights, _ in explained:
         typer.echo(" ".join(f"{unit}:{weight:.2f}" for unit, weight in zip(units, weights.tolist(), strict=True)))
 
 

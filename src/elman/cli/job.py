@@ -74,14 +74,15 @@ def fit_job(
         run: further arguments of `fit`.
     """
     if (search := asked_search.get()) is not None:
-        search(model, data, out, quiet, run)
+        search(model, data, out, quiet, as_json, run)
         return
     from elman.training.files import beside, check_output
     from elman.training.processes import is_first
 
-    if is_first():
-        check_output(out)
-    console = Console(quiet=quiet or as_json or not is_first(), highlight=False, soft_wrap=True)
+    first = is_first(run.get("devices", 1) * run.get("nodes", 1))
+    if first:
+        check_output(out, model.PICTURES)
+    console = Console(quiet=quiet or as_json or not first, highlight=False, soft_wrap=True)
 
     def looks_on(model: "Job") -> list[Any]:
         from elman.training.display import TrainingDisplay
@@ -98,7 +99,7 @@ def fit_job(
         model.fit(data, out=out, callbacks=None if console.quiet else looks_on, **run)
     except KeyboardInterrupt:
         raise stopped(console, out) from None
-    if as_json and is_first():
+    if as_json and first:
         typer.echo(json.dumps(figures() if figures else model.checked, indent=2))
     elif show is not None and not console.quiet:
         show(console)

@@ -1,9 +1,11 @@
 """`elman JOB tune`: the command `fit` of a job, tried with one set of options after the other."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,8 +54,8 @@ def add_tune(app: typer.Typer, fit: Callable[..., None], name: str, data: str = 
 
     counted = Annotated[int, typer.Option(help="Trainings in all.")]
     given = inspect.signature(fit).parameters.values()
-    first = [each for each in given if each.name == "data"]
-    rest = [each for each in given if each.name != "data"]
+    first = [each for each in given if each.name in ("ctx", "data", "files")]
+    rest = [each for each in given if each.name not in ("ctx", "data", "files")]
     trials = inspect.Parameter("trials", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=20, annotation=counted)
     tune.__signature__ = inspect.Signature([*first, trials, *rest])  # type: ignore[attr-defined]
     app.command("tune", help=TUNE.format(job=name, data=data))(tune)
@@ -63,10 +65,10 @@ def add_tune(app: typer.Typer, fit: Callable[..., None], name: str, data: str = 
 def _searching(trials: int, options: dict[str, Any]) -> Iterator[None]:
     """What `fit_job` does is to search."""
 
-    def search(model: "Job", data: Any, out: Path, quiet: bool, run: dict[str, Any]) -> None:
+    def search(model: "Job", data: Any, out: Path, quiet: bool, as_json: bool, run: dict[str, Any]) -> None:
         from elman.tasks.search import Search, Span, Trial
 
-        console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        console = Console(quiet=quiet or as_json, highlight=False, soft_wrap=True)
         wanted = Search(model=model, out=out, seed=model.seed)
         table = Table.grid(padding=(0, 2))
         for name, span in wanted.space.items():
@@ -83,6 +85,8 @@ def _searching(trials: int, options: dict[str, Any]) -> Iterator[None]:
         except KeyboardInterrupt:
             console.print("stopped before the end; the same command with --resume goes on from here")
             raise typer.Exit(130) from None
+        if as_json:
+            typer.echo(json.dumps([asdict(trial) for trial in wanted.trials], indent=2))
         if wanted.best is not None:
             console.print(f"\nthe best was trial {wanted.best.number}: {escape(str(out))}")
 

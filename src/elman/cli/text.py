@@ -11,7 +11,7 @@ from rich.text import Text
 
 from elman.errors import ArgumentError
 
-from . import job
+from . import job, search
 from .text_talk import Manner, Talk, harmless
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ What is written, beside each other:
     model.elman          the model with the best validation so far, one file that runs on any device
     model.csv            the figures of the training
     model.png            the learning curve
+    model.html           a report: all of these on one page
     model.html           a report, with the figures and pictures in it
     model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs.
                          A resumed training ends in the same numbers as one that was never stopped.
@@ -147,12 +148,13 @@ def fit(
     quiet: job.Quiet = False,
 ) -> None:
     """Train a language model; see FIT."""
-    from elman.training.files import check_apart, check_output
+    from elman.training.files import check_apart
+    from elman.training.processes import check_processes
 
     if files and example is not None:
         raise ArgumentError("expected FILES or --example, one of them.")
     model = _model(start, ctx)
-    check_output(out)
+    check_processes(devices * nodes, Path("-") if files and Path("-") in files else None)
     check_apart(out, [*(files or []), *([] if start is None else [start])])
     reading = _read(files, example)
     text: Any = reading.text
@@ -169,6 +171,9 @@ def fit(
         comment=comment, show=show, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
         nodes=nodes, time_limit=time_limit,
     )  # fmt: skip
+
+
+search.add_tune(app, fit, "text", "book.txt")
 
 
 @app.command(help=SAMPLE)

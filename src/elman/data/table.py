@@ -1,7 +1,9 @@
 """Tables from wherever they come: files, standard input, frames of polars and pandas, plain Python."""
 
 import io
+import json
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -50,7 +52,8 @@ def read_table(source: Any, as_text: bool = False) -> "DataFrame":
     elif isinstance(source, Mapping) or (isinstance(source, list) and source and isinstance(source[0], Mapping)):
         frame = _of_python(source)
     else:
-        raise ArgumentError(f"expected {KINDS}, got {type(source).__name__}.")
+        hint = f"; to read a file, give Path({source!r})" if isinstance(source, str) else ""
+        raise ArgumentError(f"expected {KINDS}, got {type(source).__name__}{hint}.")
     if not frame.width or not frame.height:
         raise DataError(f"{_named(source)}: expected a table with a header and rows, got {frame.height} rows.")
     return frame
@@ -101,14 +104,32 @@ def _read(path: Path, as_text: bool) -> "DataFrame":
                 return polars.read_csv(
                     io.BytesIO(data), separator=tab, infer_schema=not as_text, infer_schema_length=None
                 )
-            case "lines":
-                return polars.read_ndjson(io.BytesIO(data), infer_schema_length=None)
-            case "json":
-                return polars.read_json(io.BytesIO(data), infer_schema_length=None)
+            case "lines" | "json":
+                read = polars.read_ndjson if kind == "lines" else polars.read_json
+                frame = read(io.BytesIO(data), infer_schema_length=None)
+                _check_kinds(name, frame, data, kind)
+                return frame
         return polars.read_parquet(io.BytesIO(data))
     except (polars.exceptions.PolarsError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise DataError(f"{name}: expected a whole {kind} table, got one that cannot be read: {first}") from None
+
+
+def _check_kinds(name: str, frame: "DataFrame", data: bytes, kind: str) -> None:
+    """Raise where a column holds both texts and lists, of which polars makes texts that look like JSON."""
+    import polars
+
+    like = polars.selectors.string().str.contains(r"^\s*[\[{]").any()
+    doubtful = [each for each, found in frame.select(like).to_dicts()[0].items() if found] if frame.height else []
+    if not doubtful:
+        return
+    rows = [json.loads(line) for line in data.splitlines() if line.strip()] if kind == "lines" else json.loads(data)
+    for number, row in enumerate(rows):
+        for each in doubtful:
+            if isinstance(row.get(each), list | dict):
+                raise DataError(
+                    f"{name}: the column {each!r} holds texts, but row {number} has {row[each]!r}: one kind."
+                )
 
 
 def _unpacked(path: Path) -> bytes:
@@ -117,7 +138,7 @@ def _unpacked(path: Path) -> bytes:
     try:
         data = path.read_bytes()
         return gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}.") from None
 
 

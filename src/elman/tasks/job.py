@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from elman.errors import ArgumentError, DataError
 from elman.training import Batches, History, Measure, Settings
-from elman.training.files import check_apart, check_output
-from elman.training.processes import is_first
+from elman.training.files import beside, check_apart, check_output
+from elman.training.processes import check_processes, is_first
 from elman.training.schedule import Schedule, warmup_cosine
 from elman.training.settings import MakeOptimizer, above, at_least, find_device, require_libraries, seconds_of
 
@@ -154,11 +154,13 @@ class Job:
         """
         require_libraries()
         settings = self._settings(device, threads, seconds_of(time_limit), devices, nodes)
+        check_processes(settings.processes, data)
+        first = is_first(settings.processes)
         out = None if out is None else Path(out)
         if out is not None:
-            if is_first():
-                check_output(out)
-            check_apart(out, self.paths_in(data))
+            if first:
+                check_output(out, self.PICTURES)
+            check_apart(out, self.paths_in(data), self.PICTURES)
         elif resume:
             raise ArgumentError("expected `out`, the model file, to resume its training.")
         prepared = self.prepare_data(data)
@@ -168,7 +170,7 @@ class Job:
 
         side_file = None if out is None else side_file_of(out)
         resume = side_file is not None and out is not None and choose_start(side_file, out, facts, resume, fresh)
-        if not is_first():
+        if not first:
             out, callbacks = None, None  # one process writes, and shows
         work = Work(
             training=prepared.training,
@@ -180,7 +182,7 @@ class Job:
             save=partial(self._keep, out),
             save_every=save_every,
             title=self.summary,
-            finish=partial(self.finished, prepared, out),
+            finish=partial(self._finished, prepared, out),
             watch=watch,
             report=(lambda: None) if out is None else partial(write_report, self, out),
         )
@@ -194,6 +196,11 @@ class Job:
             prepared: the data.
             out: the model file, or None; pictures come beside it.
         """
+
+    def _finished(self, prepared: Prepared, out: Path | None) -> None:
+        for ending in self.PICTURES if out is not None else ():
+            beside(out, ending).unlink(missing_ok=True)  # type: ignore[arg-type]  # an earlier model's
+        self.finished(prepared, out)
 
     def save(self, path: Path | str) -> None:
         """Write the model as one file.
@@ -224,7 +231,10 @@ class Job:
             model.history = History.from_json(content["history"])
             model.about, model.checked = dict(content["about"]), dict(content["checked"])
         except (KeyError, TypeError, RuntimeError) as error:
-            raise DataError(f"{path}: expected a whole elman model file, got one that is damaged ({error}).") from None
+            raise DataError(
+                f"{path}: expected a whole elman model file, got one that is damaged, or that another elman wrote "
+                f"({content.get('elman')}, {content.get('written')}; {error})."
+            ) from None
         model.network.to(find_device(device)).eval()
         return model
 

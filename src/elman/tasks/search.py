@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from elman.errors import ArgumentError, DataError, NumericsError, SetupError
 from elman.training import History
-from elman.training.files import beside, check_output, part_of, write_atomically, write_picture
+from elman.training.files import beside, check_apart, check_output, part_of, write_atomically, write_picture
 from elman.training.settings import at_least, seconds_of
-from elman.training.sidefile import side_file_of
+from elman.training.sidefile import SideFile, side_file_of
 
 from .job import Job
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 STARTUP = 5  # trials before any is pruned, and before the proposals learn from them
 WARMUP = 2  # epochs of a trial before it is pruned
+DONE, FIXED = (
+    "done",
+    "fixed_params",
+)  # what a trial that has come to its end is marked with; Optuna's: as it was told to be
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,11 @@ def space_around(model: Job) -> Space:
         "batch_size": tuple(sorted({max(1, rows // 2), rows, 2 * rows})),
     }
     if (units := getattr(model, "hidden_size", None)) is not None:
-        found["hidden_size"] = Span(max(4, units // 4), 3 * units, log=True)
+        found["hidden_size"] = Span(min(units, max(4, units // 4)), 3 * units, log=True)
     if (layers := getattr(model, "layers", None)) is not None:
         found["layers"] = Span(1, max(3, layers))
-    if getattr(model, "dropout", None) is not None:
-        found["dropout"] = Span(0.0, 0.6)
+    if (dropout := getattr(model, "dropout", None)) is not None:
+        found["dropout"] = Span(0.0, max(0.6, dropout))
     return found
 
 
@@ -122,6 +127,8 @@ class Search:
         unknown = sorted(self.space.keys() - self.model.configuration().keys())
         if unknown:
             raise ArgumentError(f"expected options of {self.model.NAME} to search, got {', '.join(unknown)}.")
+        if self.model.network is not None:
+            raise ArgumentError("expected a model without a network: each trial makes one of its own.")
         if not self.model.validation:
             raise ArgumentError("expected validation > 0: a search needs rows to compare by, got 0.")
 
@@ -155,10 +162,17 @@ class Search:
         at_least("trials", trials, 1)
         if data == Path("-"):
             raise ArgumentError("a search reads its data at each trial: expected a file, got standard input.")
+        if fit.get("devices", 1) * fit.get("nodes", 1) > 1:
+            raise ArgumentError("a search is the work of one process: expected devices = nodes = 1.")
         began, limit = time.monotonic(), seconds_of(time_limit)
         study = self._study(data, resume, fresh)
-        self.trials = [self._as_trial(trial, study) for trial in _ended(study)]
+        for trial in study.get_trials(deepcopy=False):
+            if not trial.state.is_finished() and DONE in trial.user_attrs:  # stopped before it could be told
+                _tell(study, trial.number, trial.user_attrs[DONE][-1])
         self._settle(study)
+        self.trials = [_as_trial(number, trial, _ended(study)) for number, trial in enumerate(_ended(study), 1)]
+        if self.trials:
+            self._write()
         while len(self.trials) < trials:
             left = None if limit is None else limit - (time.monotonic() - began)
             if left is not None and left <= 0:
@@ -182,18 +196,20 @@ class Search:
         """The trial with the best validation."""
         return next((trial for trial in reversed(self.trials) if trial.best), None)
 
-    @property
-    def _folder(self) -> Path:
-        """Where the trial under way keeps its files."""
-        return self.out.with_name(f".{self.out.name}.trial")
+    def _folder(self, number: int) -> Path:
+        """Where a trial keeps its files until it has ended."""
+        return self.out.with_name(f".{self.out.name}.trial{number}")
 
     def _study(self, data: Any, resume: bool, fresh: bool) -> "Study":
         """The study of the journal, begun or gone on with."""
         optuna = _optuna()
-        check_output(self.out)
+        left = (*self.model.PICTURES, ".trials.csv", ".trials.png")
+        check_output(self.out, left)
+        check_apart(self.out, self.model.paths_in(data), left)
         if fresh:
             self.journal.unlink(missing_ok=True)
-            self._clear()
+            for folder in self.out.parent.glob(f".{self.out.name}.trial*"):
+                shutil.rmtree(folder)
         if self.journal.exists() and not resume:
             raise DataError(
                 f"{self.journal}: there is a search of this model. Go on with --resume, or throw it away with --fresh."
@@ -217,17 +233,18 @@ class Search:
         begun = study.user_attrs.get("facts")
         if begun is None:
             study.set_user_attr("facts", plain)
-            study.enqueue_trial({name: getattr(self.model, name) for name in self.space})
         elif begun != plain:
             other = ", ".join(name for name in plain if begun.get(name) != plain[name])
             raise DataError(
                 f"{self.journal}: cannot go on with another {other}. Give the same, or begin anew with --fresh."
             )
+        if not study.get_trials(deepcopy=False):
+            study.enqueue_trial({name: getattr(self.model, name) for name in self.space})
         return study
 
     def _try(self, study: "Study", data: Any, left: float | None, fit: dict[str, Any]) -> Trial:
         """One trial: propose, train, tell."""
-        optuna = _optuna()
+        number = len(_ended(study)) + 1
         trial = self._proposed(study)
         model = replace(self.model, **{name: _suggested(trial, name, span) for name, span in self.space.items()})
         pruned, reported = False, 0
@@ -241,69 +258,51 @@ class Search:
             pruned = trial.should_prune()
             return pruned
 
-        self._folder.mkdir(exist_ok=True)
-        path, began = self._folder / self.out.name, time.monotonic()
-        state, said = optuna.trial.TrialState.COMPLETE, ""
+        self._folder(number).mkdir(exist_ok=True)
+        path, said = self._folder(number) / self.out.name, ""
+        resume, before = side_file_of(path).exists(), _seconds_of(side_file_of(path))
         try:
-            resume = side_file_of(path).exists()
-            model.fit(data, out=path, resume=resume, time_limit=left, watch=watch, **fit)
+            limit = None if left is None else left + before  # the clock of a trial counts what lay before a stop
+            model.fit(data, out=path, resume=resume, time_limit=limit, watch=watch, **fit)
         except NumericsError as error:
-            state, said = optuna.trial.TrialState.FAIL, str(error)
-        best = model.history.best
-        trial.set_user_attr("epochs", len(model.history.epochs))
-        trial.set_user_attr("seconds", round(time.monotonic() - began, 1))
-        trial.set_user_attr("said", "pruned" if pruned else said)
-        if best is None or best.validation is None:
-            state = optuna.trial.TrialState.FAIL
-        study.tell(trial, None if state == optuna.trial.TrialState.FAIL else best.validation, state=state)  # type: ignore[union-attr]
+            said = str(error)
+        best, rows = model.history.best, model.history.rows
+        value = best.validation if best is not None and not said else None
+        done = [len(model.history.epochs), rows[-1].seconds if rows else 0.0, "pruned" if pruned else said, value]
+        trial.set_user_attr(DONE, done)
+        _tell(study, trial.number, value)
         self._settle(study)
-        return self._as_trial(_ended(study)[-1], study)
+        return _as_trial(number, _ended(study)[-1], _ended(study))
 
     def _proposed(self, study: "Study") -> "OptunaTrial":
         """The next trial: one that was stopped under way is taken up again, with the same proposals."""
         optuna = _optuna()
-        done = _ended(study)
-        running = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.RUNNING]
-        for one in running:
-            study.tell(one.number, state=optuna.trial.TrialState.FAIL)
-            study.enqueue_trial(one.params)
+        states = optuna.trial.TrialState
+        trials = study.get_trials(deepcopy=False)
+        waiting = [one.system_attrs.get(FIXED) for one in trials if one.state == states.WAITING]
+        for one in trials:
+            if one.state == states.RUNNING:
+                wanted = one.system_attrs.get(FIXED, one.params)
+                if wanted not in waiting and wanted.keys() == self.space.keys():  # else it was not yet proposed in full
+                    study.enqueue_trial(wanted)
+                _tell(study, one.number, None)
         # of the trials that have ended alone, so that a search that was stopped goes on as it would have
-        study.sampler = optuna.samplers.TPESampler(seed=self.seed + 7919 * len(done), n_startup_trials=STARTUP)
+        seed = self.seed + 7919 * len(_ended(study))
+        study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
         return study.ask()
 
     def _settle(self, study: "Study") -> None:
-        """Move the files of the last trial to where those of the best one stand, if it is; else away."""
+        """Put the files of the trial that ended last where those of the best one stand, if it is; else away."""
         ended = _ended(study)
-        if (
-            ended
-            and (self._folder / self.out.name).exists()
-            and not side_file_of(self._folder / self.out.name).exists()
-        ):
-            values = [trial.value for trial in ended if trial.value is not None]
-            if ended[-1].value is not None and ended[-1].value == min(values):
-                for file in sorted(self._folder.iterdir()):
-                    if file != part_of(self._folder / self.out.name):
-                        os.replace(file, self.out.with_name(file.name))
-            self._clear()
-
-    def _clear(self) -> None:
-        if self._folder.is_dir():
-            for file in self._folder.iterdir():
-                file.unlink()
-            self._folder.rmdir()
-
-    def _as_trial(self, trial: "FrozenTrial", study: "Study") -> Trial:
-        before = [t.value for t in _ended(study) if t.number < trial.number and t.value is not None]
-        kept = trial.user_attrs
-        return Trial(
-            number=1 + [t.number for t in _ended(study)].index(trial.number),
-            options=dict(trial.params),
-            validation=trial.value,
-            epochs=kept["epochs"],
-            seconds=kept["seconds"],
-            said=kept["said"],
-            best=trial.value is not None and trial.value < min(before, default=math.inf),
-        )
+        folder = self._folder(len(ended))
+        if not ended or not folder.is_dir():
+            return
+        if _as_trial(len(ended), ended[-1], ended).best:
+            model = folder / self.out.name
+            others = [file for file in sorted(folder.iterdir()) if file not in (model, part_of(model))]
+            for file in (*others, *[model] * model.exists()):  # the model last: until then all is done again
+                os.replace(file, self.out.with_name(file.name))
+        shutil.rmtree(folder)
 
     def _write(self) -> None:
         """The trials as CSV, and as a picture."""
@@ -357,7 +356,29 @@ def draw_trials(trials: list[Trial], space: Space, measure: str, path: Path) -> 
 
 def _ended(study: "Study") -> "list[FrozenTrial]":
     """The trials that came to an end, well or not; not those that were stopped and are taken up again."""
-    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.user_attrs]
+    trials = study.get_trials(deepcopy=False)
+    return [trial for trial in trials if trial.state.is_finished() and DONE in trial.user_attrs]
+
+
+def _tell(study: "Study", number: int, value: float | None) -> None:
+    """A trial has ended, with a figure or without one."""
+    states = _optuna().trial.TrialState
+    study.tell(number, value, state=states.FAIL if value is None else states.COMPLETE)
+
+
+def _as_trial(number: int, trial: "FrozenTrial", ended: "list[FrozenTrial]") -> Trial:
+    """What is told of a trial; `number` is its place among those that have ended, from 1."""
+    before = [other.value for other in ended[: number - 1] if other.value is not None]
+    best = trial.value is not None and trial.value < min(before, default=math.inf)
+    epochs, seconds, said, _ = trial.user_attrs[DONE]
+    return Trial(number, dict(trial.params), trial.value, epochs, seconds, said, best)
+
+
+def _seconds_of(side_file: Path) -> float:
+    """How long a training has taken until it was stopped; 0 where it was not begun."""
+    if not side_file.exists():
+        return 0.0
+    return float(SideFile().load_checkpoint(side_file)["elman"]["standing"]["seconds"])
 
 
 def _suggested(trial: "OptunaTrial", name: str, span: "Span | tuple[Any, ...]") -> Any:
@@ -390,6 +411,8 @@ def _optuna() -> Any:
 
 def _storage(path: Path) -> Any:
     """A journal of JSON lines; no pickle is ever read (only Optuna's Redis journal has those)."""
+    if path.exists() and not (kept := path.read_bytes()).endswith(b"\n"):  # the last line was being written
+        write_atomically(path, kept[: kept.rfind(b"\n") + 1])
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 

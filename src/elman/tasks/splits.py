@@ -79,11 +79,8 @@ def split_labels(labels: Sequence[Hashable], share: float, seed: int) -> tuple[l
         count = min(round(len(some) * share), len(some) - 1)
         kept += order[:count]
         learned += order[count:]
-    if share and not kept:
-        raise DataError(
-            f"expected rows to check with, got {len(labels)}, too few for a share of {share:g}: "
-            "give more, or validation 0."
-        )
+    if share and not kept:  # no label has enough rows to give one: of all together
+        return split_rows(len(labels), share, seed)
     return sorted(learned), sorted(kept)
 
 

@@ -152,7 +152,7 @@ def _finish(learner: Learner, out: Path | None) -> None:
     learner.network.eval()
     if standing.best is not None:
         learner.work.finish()
-    if out is not None and is_first():
+    if out is not None and is_first(learner.work.settings.processes):
         learner.work.save(weights_of(learner.network), standing.history)
         standing.history.write_csv(beside(out, ".csv"))
         draw_curve(standing.history, beside(out, ".png"), learner.work.title)
@@ -160,7 +160,7 @@ def _finish(learner: Learner, out: Path | None) -> None:
 
 
 def _forget(work: Work) -> None:
-    if work.side_file is not None and is_first():
+    if work.side_file is not None and is_first(work.settings.processes):
         SideFile().remove_checkpoint(work.side_file)
 
 
@@ -209,7 +209,13 @@ def _ask_on_interrupt(learner: Learner) -> Iterator[None]:
         learner.stop_asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    def arm() -> None:  # once more when Lightning has put its own in front, which do not wait for the step
+        for number in before:
+            signal.signal(number, ask)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    arm()
+    learner.arm = arm
     try:
         yield
     finally:

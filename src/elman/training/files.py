@@ -26,11 +26,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     part = part_of(path)
     with _said_of(path):
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def write_picture(figure: Any, path: Path) -> None:
@@ -88,8 +92,8 @@ def beside(model: Path, ending: str) -> Path:
     return model.with_suffix(ending) if model.suffix == ".elman" else model.with_name(model.name + ending)
 
 
-def check_output(path: Path) -> None:
-    """Raise unless a model file can be written at `path`, and its history, picture and report beside it.
+def check_output(path: Path, endings: Iterable[str] = ()) -> None:
+    """Raise unless a model file can be written at `path`, and beside it what every training leaves, and `endings`.
 
     What an interrupted write left there is removed.
 
@@ -99,7 +103,7 @@ def check_output(path: Path) -> None:
     """
     if path.suffix in BESIDE:
         raise ArgumentError(f"{path}: expected the name of a model file, for example model.elman.")
-    for name in (path, *(beside(path, ending) for ending in BESIDE)):
+    for name in (path, *(beside(path, ending) for ending in (*BESIDE, *endings))):
         if name.exists() and not name.is_file():
             raise ArgumentError(f"{name}: expected a name to write a file at, got a folder or a device.")
     folder = path.parent
@@ -109,15 +113,18 @@ def check_output(path: Path) -> None:
     part = part_of(path)
     with _said_of(path):
         part.write_bytes(b"")
-        part.unlink()
+        part.unlink(missing_ok=True)
 
 
-def check_apart(model: Path, sources: Iterable[Path]) -> None:
+def check_apart(model: Path, sources: Iterable[Path], endings: Iterable[str] = ()) -> None:
     """Raise ArgumentError where training would write over, or into, what it reads."""
-    written = {beside(model, ending).resolve() for ending in BESIDE} | {model.resolve()}
+    written = {beside(model, ending).resolve() for ending in (*BESIDE, *endings)} | {model.resolve()}
     for source in sources:
         if source.resolve() in written:
-            raise ArgumentError(f"{source} is read and would be written over: give another name for the model.")
+            raise ArgumentError(
+                f"{source} is read and would be written over by {model.name} or what comes beside it: give the model "
+                "another name."
+            )
         if source.is_dir() and model.resolve().is_relative_to(source.resolve()):
             raise ArgumentError(
                 f"{source}/ is read, so {model} cannot stand in it: its history would be read next time."

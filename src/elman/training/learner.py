@@ -86,6 +86,7 @@ class Learner(LightningModule):
         self.checked = Tally()
         self.check_state: Any = None
         self.stop_asked = False
+        self.arm: Callable[[], None] = lambda: None
         self.saved_at = time.monotonic()
         self._random: dict[str, Tensor] | None = None
         self._elapsed = 0.0  # as all processes have it
@@ -105,6 +106,7 @@ class Learner(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
+        self.arm()
         if self._random is not None:
             set_random_state(self._random, self.device)
             return
@@ -135,7 +137,7 @@ class Learner(LightningModule):
         standing.window = batch[0] + 1
         due = time.monotonic() - self.saved_at >= self.work.save_every
         self._elapsed, keep, stop = largest([standing.elapsed, due, self.stop_asked], self.device)
-        self.stop_asked = bool(stop)
+        self.stop_asked = self.stop_asked or bool(stop)
         if standing.window == len(self.work.training):
             return  # the validation is still to come: what is kept is kept after it
         if standing.step % max(1, self.work.steps // ROWS) == 0:

@@ -54,7 +54,7 @@ class Explained(NamedTuple):
 class ClassifyModel(EnsembleJob):
     """Labels of sequences: the language of a name, the speaker of an utterance, the score of a review.
 
-        model = ClassifyModel(input="name", label="country").fit(Path("names.csv"), out="names.elman")
+        model = ClassifyModel(input="name", label="country").fit(Path("names.csv"), out="languages.elman")
         print(model.predict({"name": ["Müller", "Rossi"]}))
 
     Args:
@@ -135,6 +135,8 @@ class ClassifyModel(EnsembleJob):
         groups = None if self.group is None else groups_in(frame, self.group)
         others = frame if self.group is None else frame.drop(self.group)
         self.input, self.label = found_columns(others, self.input, self.label)
+        if self.input == self.label:
+            raise ArgumentError(f"expected a column to read and another to learn, got {self.input!r} for both.")
         read = column(frame, self.input, "what is read")
         given = self._given(column(frame, self.label, "what is learned"))
         if groups is None:

@@ -115,11 +115,15 @@ def rows_of_tokens(values: "Series", unit: str) -> list[list[str]]:
     """The tokens of each row of a column: lists as they are; text cut at white space, or into its characters.
 
     Raises:
-        DataError: a list holds something else than single values.
+        DataError: a list holds something else than single values, or nothing at a step.
     """
     if values.dtype.is_nested():
         rows = values.to_list()
         if any(isinstance(token, list | dict) for row in rows for token in row or ()):
             raise DataError(f"the column {values.name!r}: expected lists of tokens, got lists within lists.")
-        return [["" if token is None else str(token) for token in row or ()] for row in rows]
+        for number, row in enumerate(rows):
+            if None in (row or ()):
+                where = f"the column {values.name!r}, row {number}, step {row.index(None)}"
+                raise DataError(f"{where}: expected a value, got nothing.")
+        return [[str(token) for token in row or ()] for row in rows]
     return [text.split() if unit == "word" else list(text) for text in texts(values)]

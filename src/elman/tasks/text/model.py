@@ -103,6 +103,7 @@ class TextModel(Job):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.start = None if self.start is None else str(self.start)
         check_network(self.cell, self.dropout, layers=self.layers, hidden_size=self.hidden_size, window=self.window)
         at_least("minimum_count", self.minimum_count, 1)
         at_least("embedding", self.embedding, 0)
@@ -138,13 +139,14 @@ class TextModel(Job):
         """The windows of a text, and a network that foresees it."""
         text = as_text(data)
         training, validation = self._parts(text)
+        start = self.start if self.network is None else None  # a model that is fitted again begins as it is
         if self.network is None:
             self.prepare(training)
         else:
             self._count(training)
         learned, checked = self._streams(training), self._streams(validation, least=2) if validation else None
         about = {"characters": len(training), "characters for validation": len(validation)}
-        return Prepared(learned, checked, self._digest(text), about)
+        return Prepared(learned, checked, _digest(text, start), about)
 
     def prepare(self, text: str) -> "TextModel":
         """Make the vocabulary of a training text, and a network with weights drawn from the seed, or of `start`."""
@@ -319,12 +321,6 @@ class TextModel(Job):
         assert self.symbols is not None
         self.ngram = NGram.learned(self.symbols.encode_long(text[-COUNTED:]), len(self.symbols))
 
-    def _digest(self, text: str) -> str:
-        found = hashlib.sha256() if self.start is None else hashlib.sha256(Path(self.start).read_bytes())
-        for part in passages(text):
-            found.update(part.encode("utf-8", "surrogatepass"))
-        return found.hexdigest()[:16]
-
     def _build(self, symbols: Vocabulary) -> TextNetwork:
         self.network = TextNetwork(
             symbols.lengths, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout
@@ -408,10 +404,31 @@ def as_text(sources: Sources) -> str:
     for part in given:
         if isinstance(part, str) and len(part) < 256 and part.isprintable() and Path(part).is_file():
             raise ArgumentError(f"expected a text, got the name of a file: give Path({part!r}) to read it.")
+        if isinstance(part, str):
+            check_whole(part)
     text = "".join(read_text([part]).text if isinstance(part, Path) else part for part in given)
     if not text:
         raise DataError("expected text, got none.")
     return text
+
+
+def _digest(text: str, start: str | None) -> str:
+    """By which the same text is known again, and the same model to begin with."""
+    found = hashlib.sha256() if start is None else hashlib.sha256(Path(start).read_bytes())
+    for part in passages(text):
+        found.update(part.encode())
+    return found.hexdigest()[:16]
+
+
+def check_whole(text: str) -> None:
+    """Raise DataError where half a character stands alone, which no file of text can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"expected text, got half a surrogate pair at character {error.start:,}: read the file as UTF-8, without "
+            "surrogateescape."
+        ) from None
 
 
 def _several(sources: Sources) -> Sequence[str | Path]:

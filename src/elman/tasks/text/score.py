@@ -90,7 +90,7 @@ def score_of(nats: np.ndarray, counted: np.ndarray, targets: Tensor, lengths: Te
     per = max(1, characters)
     return Score(
         bits_per_character=float(bits.sum()) / per,
-        perplexity=math.exp(float(nats.mean())),
+        perplexity=float(np.exp(min(float(nats.mean()), 700.0))),  # beyond that no float holds it
         units=len(nats),
         characters=characters,
         unknown=int((targets == UNKNOWN).sum()),
