@@ -205,6 +205,9 @@ def test_scores_follow_the_origins(fitted):
     assert many.to_json()["figures"]["network"]["mae"] == many.network.mae
     with pytest.raises(DataError, match="smaller horizon"):
         model.score(frame, 100)
+    for stride in (0, -1):
+        with pytest.raises(ArgumentError, match="stride >= 1"):
+            model.score(frame, stride=stride)
 
 
 @pytest.mark.slow
