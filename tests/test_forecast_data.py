@@ -196,6 +196,7 @@ REFUSED = {
     "a moment twice": ({"time": days(4) * 2, "y": range(8)}, "expected each time once"),
     "a moment twice for want of an id": ({"time": days(4) * 2, "at": [*"aaaabbbb"], "y": range(8)}, "is 'at' the id"),
     "infinity": ({"time": days(3), "y": [1.0, 2.0, float("inf")]}, "row 2: .* got infinity"),
+    "squares that are infinite": ({"time": days(3), "y": [1.0, -1e300, 2.0]}, "row 1: .* got -1e\\+300"),
     "words": ({"time": days(3), "y": ["1", "x", "2"]}, "row 1: .* got 'x'"),
     "no values": ({"time": days(3), "y": [None] * 3}, "expected numbers in the column 'y', got none"),
     "no time": ({"time": [None, *days(2)], "y": range(3)}, "row 0: expected a time"),
@@ -229,6 +230,19 @@ def test_constant_series_are_told():
     panel = read_series({"time": days(9), "y": [2.0] * 9}, ONE)
     assert panel.report == ("1 of 1 series never change",)
     assert scaling.learn_scale("linear", panel.series[0]).tolist() == [[2.0], [1.0]]
+
+
+def test_small_series_have_a_scale():
+    y = 1e-11 * np.random.default_rng(0).normal(size=(2, 50)) + [[0], [1e-6]]
+    for values in y:
+        series = read_series({"time": days(50), "y": values}, ONE).series[0]
+        np.testing.assert_allclose(scaling.learn_scale("linear", series)[:, 0], [values.mean(), values.std()])
+        assert scaling.scaled("linear", series, scaling.learn_scale("linear", series)).std() == pytest.approx(1)
+    same = read_series({"time": days(50), "y": [0.1, 0.1 * (1 + 1e-15)] * 25}, ONE).series[0]
+    assert scaling.learn_scale("linear", same)[1].tolist() == [1.0]
+    tiny = read_series({"time": days(50), "y": 1e-190 * y[0]}, ONE).series[0]
+    with pytest.raises(DataError, match="squares are above 0"):
+        scaling.learn_scale("linear", tiny)
 
 
 def test_logarithms_and_rhythms_are_chosen():

@@ -293,6 +293,13 @@ def test_arguments_are_checked(fitted):
             model.predict(**options)
     with pytest.raises(ArgumentError, match="not been trained"):
         shops().predict()
+    with pytest.raises(ArgumentError, match="lags <= 80, the steps of the longest series, got 5000"):
+        shops(lags=5000).fit(daily(80))
+    with (
+        pytest.warns(UserWarning, match="other units"),
+        pytest.raises(DataError, match=r"near those of training.*got 1.*e\+21"),
+    ):
+        model.predict(daily(80).with_columns(sold=pl.col("sold") * 1e20))
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ from .table import column, read_table
 if TYPE_CHECKING:
     from polars import DataFrame
 
+LARGEST = 1e100  # sums of squares are finite up to there
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -175,6 +177,12 @@ def _numbers(frame: "DataFrame", name: str, what: str) -> np.ndarray:
     if np.isinf(found).any():
         row = int(np.isinf(found).argmax())
         raise DataError(f"the column {name!r}, row {row}: expected a number for {what}, got infinity.")
+    if (np.abs(found) > LARGEST).any():
+        row = int(np.nanargmax(np.abs(found)))
+        raise DataError(
+            f"the column {name!r}, row {row}: expected numbers up to {LARGEST:g} for {what} (their squares must be "
+            f"finite), got {found[row]:g}: give them in larger units."
+        )
     return found
 
 
