@@ -97,6 +97,93 @@ def test_times_as_text(written, second):
     assert panel.frequency.column("time", panel.series[0].start + np.arange(1, 2)).to_list() == [second]
 
 
+@pytest.mark.parametrize("kind", [int, str, "csv"])
+def test_numbers_that_are_days(kind, tmp_path):
+    frame = pl.DataFrame({"time": [int(day.strftime("%Y%m%d")) for day in days(70)], "y": range(70)})
+    if kind == "csv":
+        frame.write_csv(source := tmp_path / "days.csv")
+    else:
+        source = frame.with_columns(pl.col("time").cast(pl.Int64 if kind is int else pl.String))
+    panel = read_series(source, ONE)
+    assert panel.frequency.name == "day"
+    assert panel.report == ("the numbers of 'time' are read as days: 20240101 as 2024-01-01",)
+    assert panel.frequency.column("time", panel.series[0].start + np.arange(70)).to_list() == days(70)
+    steps = Frequency("steps", 1)  # a counter that passes by such numbers stays one
+    assert read_series(frame[:20], ONE, steps).series[0].start == 20240101
+    wrong = frame.with_columns(time=pl.when(pl.col("y") == 50).then(20240230).otherwise(pl.col("time")))
+    with pytest.raises(DataError, match=r"row 50: expected a day like 20240131, .*got 20240230"):
+        read_series(wrong, ONE)
+
+
+@pytest.mark.parametrize("start", [20240120, 1704067200, -3, 12345678])
+def test_numbers_that_are_none(start, tmp_path):
+    (tmp_path / "steps.csv").write_text("time,y\n" + "".join(f"{start + at},{at}\n" for at in range(40)))
+    panel = read_series(tmp_path / "steps.csv", ONE)
+    assert (panel.frequency.unit, panel.series[0].start, panel.report) == ("steps", start, ())
+
+
+def test_the_fields_of_a_file_are_what_is_written(tmp_path):
+    rows = [
+        "007,2024-01-0{},{},true,1e2",
+        "7,2024-01-0{},{}.5,False,+3",
+        "1,2024-01-0{},NA,TRUE, 5 ",
+        "01,2024-01-0{},,,",
+    ]
+    text = "".join(row.format(at, at) + "\n" for row in rows for at in (1, 2))
+    (tmp_path / "shops.csv").write_text("id,time,y,k,p\n" + text + "1,2024-01-03,9,true,1\n01,2024-01-03,8,,\n")
+    panel = read_series(tmp_path / "shops.csv", Columns("time", ("y",), "id", ("k",), ("p",)))
+    assert [each.name for each in panel.series] == ["007", "7", "1", "01"]
+    first, second, third, fourth = panel.series
+    assert (first.y[:, 0].tolist(), first.known[:, 0].tolist(), first.past[:, 0].tolist()) == (
+        [1, 2],
+        [1, 1],
+        [100, 100],
+    )
+    assert (second.y[:, 0].tolist(), second.known[:, 0].tolist(), second.past[0, 0]) == ([1.5, 2.5], [0, 0], 3)
+    assert (third.y[:, 0].tolist(), third.known[:, 0].tolist()) == ([9], [1])
+    assert (fourth.y[:, 0].tolist(), np.isnan(fourth.known).all()) == ([8], True)
+
+
+OFFSETS = {
+    "Z": ("UTC", ()),
+    "+01:00": ("Etc/GMT-1", ()),
+    "-0500": ("Etc/GMT+5", ()),
+    "+05:30": (None, ("the offsets of 'time' (+05:30) are left out: times are those of the clock on the wall",)),
+}
+
+
+@pytest.mark.parametrize("written", OFFSETS)
+@pytest.mark.parametrize("step", [dt.timedelta(hours=1), DAY])
+def test_text_with_an_offset(written, step):
+    times = [dt.datetime(2024, 2, 28) + step * at for at in range(60)]
+    panel = read_series({"time": [f"{each.isoformat()}{written}" for each in times], "y": range(60)}, ONE)
+    zone, report = OFFSETS[written]
+    assert (panel.frequency.zone, panel.report) == (zone, report)
+    found = panel.frequency.column("time", panel.series[0].start + np.arange(60))
+    assert [each.replace(tzinfo=None) for each in found.to_list()] == times
+    if zone is not None:  # the same moments by another clock follow the same calendar
+        moved = found.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M+00")
+        again = read_series({"time": moved, "y": range(60)}, ONE, panel.frequency)
+        assert again.series[0].start == panel.series[0].start
+
+
+def test_offsets_of_summer_and_winter():
+    zurich = pl.datetime_range(
+        dt.datetime(2024, 3, 20), dt.datetime(2024, 4, 20), "1d", time_zone="Europe/Zurich", eager=True
+    )
+    panel = read_series({"time": zurich.dt.strftime("%FT%T%:z"), "y": range(len(zurich))}, ONE)
+    assert "clock on the wall" in panel.report[0]
+    assert panel.frequency.column("time", panel.series[0].start + np.arange(32)).equals(
+        zurich.dt.replace_time_zone(None).alias("time")
+    )
+    last = read_series({"time": zurich.dt.strftime("%FT%T%:z")[-3:], "y": range(3)}, ONE, panel.frequency)
+    assert last.series[0].start == panel.series[0].start + 29
+    hours = pl.datetime_range(zurich[0], zurich[-1], "1h", time_zone="Europe/Zurich", eager=True)
+    panel = read_series({"time": hours.dt.strftime("%FT%T%:z"), "y": range(len(hours))}, ONE)
+    assert len(panel.series[0].y) == len(hours)
+    assert "are taken to UTC" in panel.report[0]
+
+
 def test_the_future_of_a_series_is_no_gap():
     frame = {"time": days(6), "y": [1.0, None, 3.0, None, None, None], "p": range(6)}
     series = read_series(frame, Columns("time", ("y",), known=("p",))).series[0]
@@ -109,11 +196,15 @@ REFUSED = {
     "a moment twice": ({"time": days(4) * 2, "y": range(8)}, "expected each time once"),
     "a moment twice for want of an id": ({"time": days(4) * 2, "at": [*"aaaabbbb"], "y": range(8)}, "is 'at' the id"),
     "infinity": ({"time": days(3), "y": [1.0, 2.0, float("inf")]}, "row 2: .* got infinity"),
+    "squares that are infinite": ({"time": days(3), "y": [1.0, -1e300, 2.0]}, "row 1: .* got -1e\\+300"),
     "words": ({"time": days(3), "y": ["1", "x", "2"]}, "row 1: .* got 'x'"),
     "no values": ({"time": days(3), "y": [None] * 3}, "expected numbers in the column 'y', got none"),
     "no time": ({"time": [None, *days(2)], "y": range(3)}, "row 0: expected a time"),
     "no times": ({"time": ["soon", "later"], "y": range(2)}, "expected times of one form"),
-    "months or days": ({"time": ["01/02/2024", "02/02/2024"], "y": range(2)}, "can be read as .* and as"),
+    "months or days": (
+        {"time": ["02/02/2024", "03/02/2024"], "y": range(2)},
+        "row 1: '03/02/2024' can be read as 2024-03-02 and as 2024-02-03",
+    ),
     "one moment": ({"time": days(1), "y": [1.0]}, "at least two moments"),
     "no calendar": ({"time": [START + 7 * n * n * SECOND for n in range(20)], "y": range(20)}, "Bring the series"),
     "fractions": ({"time": [0.5, 1.5], "y": range(2)}, "expected dates, moments or integers"),
@@ -139,6 +230,19 @@ def test_constant_series_are_told():
     panel = read_series({"time": days(9), "y": [2.0] * 9}, ONE)
     assert panel.report == ("1 of 1 series never change",)
     assert scaling.learn_scale("linear", panel.series[0]).tolist() == [[2.0], [1.0]]
+
+
+def test_small_series_have_a_scale():
+    y = 1e-11 * np.random.default_rng(0).normal(size=(2, 50)) + [[0], [1e-6]]
+    for values in y:
+        series = read_series({"time": days(50), "y": values}, ONE).series[0]
+        np.testing.assert_allclose(scaling.learn_scale("linear", series)[:, 0], [values.mean(), values.std()])
+        assert scaling.scaled("linear", series, scaling.learn_scale("linear", series)).std() == pytest.approx(1)
+    same = read_series({"time": days(50), "y": [0.1, 0.1 * (1 + 1e-15)] * 25}, ONE).series[0]
+    assert scaling.learn_scale("linear", same)[1].tolist() == [1.0]
+    tiny = read_series({"time": days(50), "y": 1e-190 * y[0]}, ONE).series[0]
+    with pytest.raises(DataError, match="squares are above 0"):
+        scaling.learn_scale("linear", tiny)
 
 
 def test_logarithms_and_rhythms_are_chosen():

@@ -149,6 +149,15 @@ def test_forecasts_follow_the_units_of_the_data():
     np.testing.assert_allclose(other["mean"].to_numpy(), 1000 * one["mean"].to_numpy() - 7, rtol=1e-3)
 
 
+def test_a_high_level_is_only_added():
+    frame, level = daily(60), 1_700_000_033.0
+    far = shops(held_out=7, scale="linear").fit(frame.with_columns(sold=pl.col("sold") + level))
+    near = shops(held_out=7, scale="linear").fit(frame)
+    for name in ("mean", "q0.05", "q0.95"):
+        np.testing.assert_allclose(far.predict()[name].to_numpy() - level, near.predict()[name].to_numpy(), atol=0.5)
+    assert far.score().network.mae == pytest.approx(near.score().network.mae, abs=0.1)
+
+
 @pytest.mark.slow
 def test_intervals_of_a_random_walk_widen_with_the_root_of_the_time():
     walk = np.random.default_rng(0).normal(size=1200).cumsum()
@@ -196,6 +205,9 @@ def test_scores_follow_the_origins(fitted):
     assert many.to_json()["figures"]["network"]["mae"] == many.network.mae
     with pytest.raises(DataError, match="smaller horizon"):
         model.score(frame, 100)
+    for stride in (0, -1):
+        with pytest.raises(ArgumentError, match="stride >= 1"):
+            model.score(frame, stride=stride)
 
 
 @pytest.mark.slow
@@ -281,6 +293,13 @@ def test_arguments_are_checked(fitted):
             model.predict(**options)
     with pytest.raises(ArgumentError, match="not been trained"):
         shops().predict()
+    with pytest.raises(ArgumentError, match="lags <= 80, the steps of the longest series, got 5000"):
+        shops(lags=5000).fit(daily(80))
+    with (
+        pytest.warns(UserWarning, match="other units"),
+        pytest.raises(DataError, match=r"near those of training.*got 1.*e\+21"),
+    ):
+        model.predict(daily(80).with_columns(sold=pl.col("sold") * 1e20))
 
 
 @pytest.mark.slow

@@ -251,7 +251,7 @@ def test_missing_values_are_carried_on_and_do_not_count():
     model = ForecastModel(lags=2, window=4, scale="linear", season=())
     model.prepare_data({"time": range(10), "y": y})
     lane = model._lane(read_series({"time": range(10), "y": y}, Columns("time", ("y",))).series[0], 10, 0)
-    back = lane.z[:, 0] * lane.scale[1] + lane.scale[0]
+    back = (lane.z[:, 0] * lane.scale[1] + lane.scale[0]).float()
     torch.testing.assert_close(back, torch.tensor([1.0, 2, 2, 2, 5, 6, 7, 8, 9, 10]))
     assert lane.extra[:, -1].tolist() == [0, 0, 0, -1, -1, 0, 0, 0, 0, 0]  # whether the value before was there
     batch = make_batch(model.recipe, [lane], [Window(0, 1, 1, 10)])

@@ -204,7 +204,7 @@ def predict(
     from elman.training.files import write_atomically
 
     loaded = ForecastModel.load(model, device)
-    table = None if data is None else read_table(data)  # once: it may be standard input
+    table = None if data is None else read_table(data, as_text=True)  # once: it may be standard input
     frame = loaded.predict(table, horizon, quantiles=quantile, samples=samples, seed=seed)
     if plot is not None:
         loaded.draw(plot, table, horizon, samples=samples, seed=seed)

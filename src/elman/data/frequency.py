@@ -18,8 +18,10 @@ NAMES = {SECOND: "second", 60 * SECOND: "minute", 3600 * SECOND: "hour", DAY: "d
 MONTHS = {1: "month", 3: "quarter", 12: "year"}
 FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%Y/%m/%d",
-    "%Y%m%d", "%d.%m.%Y", "%b %d %Y", "%B %d, %Y", "%d %b %Y", "%m/%d/%Y", "%d/%m/%Y",
+    "%d.%m.%Y", "%b %d %Y", "%B %d, %Y", "%d %b %Y", "%m/%d/%Y", "%d/%m/%Y",
 )  # fmt: skip
+COMPACT = r"^(1[89]|2[01])\d{6}$"  # 20240131
+ZONED = r"^(.*\d:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(Z|z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)$"  # 13:00+01:00
 
 
 @dataclass(frozen=True)
@@ -134,14 +136,23 @@ class Times:
     Attributes:
         numbers: int64: microseconds since 1970, or what stood in a column of integers.
         like: a Frequency that holds what is known of the column: its unit "time" or "steps", dates, time zone.
+        report: how the column was read, where people should know it.
     """
 
     numbers: np.ndarray
     like: Frequency
+    report: tuple[str, ...] = ()
 
 
-def read_times(values: "Series") -> Times:
+def read_times(values: "Series", like: Frequency | None = None) -> Times:
     """A column of dates, of moments, of integers, or of any of these as text.
+
+    Integers that all are days, 20240131, become dates. Text with offsets from UTC, 2024-01-31T13:00+01:00, becomes
+    moments in a zone; where no zone fits (half hours, or midnights in summer and winter), it is the clock on the wall.
+
+    Args:
+        values: the column.
+        like: the calendar that the times should follow; None to find out what they are.
 
     Raises:
         DataError: times are missing, cannot be read, or could be read in two ways.
@@ -149,57 +160,124 @@ def read_times(values: "Series") -> Times:
     import polars
 
     name = values.name
+    report: tuple[str, ...] = ()
     if values.null_count():
         row = values.is_null().arg_max()
         raise DataError(f"the column {name!r}, row {row}: expected a time, got nothing.")
     if values.dtype == polars.String:
-        values = _parsed(values)
+        values, report = _parsed(values, like)
     if values.dtype.is_integer():
-        return Times(values.cast(polars.Int64).to_numpy(), Frequency("steps", 1))
+        days = None if like is not None and like.unit == "steps" else _days(values)
+        if days is None:
+            return Times(values.cast(polars.Int64).to_numpy(), Frequency("steps", 1))
+        report = (f"the numbers of {name!r} are read as days: {values[0]} as {days[0]}",)
+        values = days
     if values.dtype == polars.Date:
         moments = values.cast(polars.Datetime("us"))
-        return Times(moments.cast(polars.Int64).to_numpy(), Frequency("time", DAY, dates=True))
+        return Times(moments.cast(polars.Int64).to_numpy(), Frequency("time", DAY, dates=True), report)
     if not isinstance(values.dtype, polars.Datetime):
         raise DataError(f"the column {name!r}: expected dates, moments or integers, got {values.dtype}.")
     zone, moments = values.dtype.time_zone, values.cast(polars.Datetime("us", values.dtype.time_zone))
     if zone is None:
-        return Times(moments.cast(polars.Int64).to_numpy(), Frequency("time", DAY))
+        return Times(moments.cast(polars.Int64).to_numpy(), Frequency("time", DAY), report)
+    if like is not None and like.zone is not None:
+        zone, moments = like.zone, moments.dt.convert_time_zone(like.zone)
     wall = moments.dt.replace_time_zone(None).cast(polars.Int64).to_numpy()
-    if len(np.unique(wall % DAY)) == 1:
-        return Times(wall, Frequency("time", DAY, zone=zone))
-    return Times(
-        moments.dt.convert_time_zone("UTC").cast(polars.Int64).to_numpy(),
-        Frequency("time", DAY, zone=zone, wall=False),
-    )
+    if len(np.unique(wall % DAY)) == 1 if like is None else like.wall:
+        return Times(wall, Frequency("time", DAY, zone=zone), report)
+    utc = moments.dt.convert_time_zone("UTC").cast(polars.Int64).to_numpy()
+    return Times(utc, Frequency("time", DAY, zone=zone, wall=False), report)
 
 
-def _parsed(values: "Series") -> "Series":
-    """Text as dates, moments or integers."""
+def _parsed(values: "Series", like: Frequency | None) -> tuple["Series", tuple[str, ...]]:
+    """Text as dates, moments or integers, and what should be said of it."""
     import polars
 
     text = values.str.strip_chars()
+    if text.str.contains(r"^-?\d{1,18}$").all():
+        return text.cast(polars.Int64), ()
+    if text.str.contains(ZONED).all():
+        return _zoned(text, like)
     if text.str.contains(r"^\d{4}-\d{1,2}$").all():
         text = text + "-01"
-    if text.str.contains(r"^-?\d{1,7}$").all():
-        return text.cast(polars.Int64)
+    return _moments(text), ()
+
+
+def _days(values: "Series") -> "Series | None":
+    """Integers like 20240131 as dates; None where they are none."""
+    import polars
+
+    text = values.cast(polars.String)
+    days = text.str.strptime(polars.Date, "%Y%m%d", strict=False)
+    good = text.str.contains(COMPACT) & days.is_not_null()
+    if good.all():
+        return days
+    if good.sum() < 0.9 * len(good):
+        return None
+    row = int(np.argmin(good.to_numpy()))
+    raise DataError(
+        f"the column {values.name!r}, row {row}: expected a day like 20240131, as {good.sum()} of {len(good)} rows "
+        f"hold, got {values[row]}: mend it."
+    )
+
+
+def _zoned(text: "Series", like: Frequency | None) -> tuple["Series", tuple[str, ...]]:
+    """Text with offsets from UTC as moments, and what should be said of it."""
+    import polars
+
+    local = _moments(text.str.extract(ZONED, 1))
+    offsets = text.str.extract(ZONED, 2)
+    minutes = {written: _minutes(written) for written in offsets.unique(maintain_order=True)}
+    off = offsets.replace_strict(minutes, return_dtype=polars.Int64)
+    hours = minutes[offsets[0]] / 60 if len(set(minutes.values())) == 1 else None
+    if like is not None:
+        wall, zone = like.zone is None, like.zone or "UTC"
+    elif hours in range(-12, 15):
+        wall, zone = False, f"Etc/GMT{-int(hours):+d}" if hours else "UTC"  # the sign of these names is the other one
+    else:
+        wall, zone = hours is not None or (local.cast(polars.Int64) % DAY).n_unique() == 1, "UTC"
+    several = ", ".join(list(minutes)[:3])
+    told = f"the offsets of {text.name!r} ({several}) are left out: times are those of the clock on the wall"
+    if wall:
+        return local, (told,)
+    utc = (local.cast(polars.Int64) - off * 60 * SECOND).cast(polars.Datetime("us"))
+    moments = utc.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    return moments, () if hours is not None else (f"the times of {text.name!r} ({several}) are taken to UTC",)
+
+
+def _minutes(offset: str) -> int:
+    """An offset from UTC like +01:00, +0130 or Z in minutes."""
+    if offset[0] not in "+-":
+        return 0
+    digits = offset[1:].replace(":", "")
+    size = int(digits[:2]) * 60 + int(digits[2:] or 0)
+    return -size if offset[0] == "-" else size
+
+
+def _moments(text: "Series") -> "Series":
+    """Text without a zone as dates or moments."""
+    name = text.name
     found = []
     for written in FORMATS:
         read = text.str.strptime(_kind(written), written, strict=False)
         if not read.null_count():
-            found.append((written, read))
+            found.append(read)
     if not found:
         readable = [text.str.strptime(_kind(written), written, strict=False).is_not_null() for written in FORMATS]
         row = int(np.argmin(max(readable, key=lambda each: each.sum()).to_numpy()))
         raise DataError(
-            f"the column {values.name!r}, row {row}: expected times of one form, like 2024-01-31 or 2024-01-31 13:00, "
-            f"got {values[row]!r}."
+            f"the column {name!r}, row {row}: expected times of one form, like 2024-01-31, 2024-01-31 13:00 or "
+            f"whole numbers, got {text[row]!r}."
         )
-    if len(found) > 1 and not found[0][1].equals(found[1][1]):
-        raise DataError(
-            f"the column {values.name!r}: {values[0]!r} can be read as {found[0][1][0]} and as {found[1][1][0]}: "
-            "write times as 2024-01-31."
-        )
-    return found[0][1].alias(values.name)
+    first = found[0]
+    for other in found[1:]:
+        if not first.equals(other):
+            row = int((first != other).arg_max() or 0)
+            raise DataError(
+                f"the column {name!r}, row {row}: {text[row]!r} can be read as {first[row]} and as {other[row]}: "
+                "write times as 2024-01-31."
+            )
+    return first.alias(name)
 
 
 def _kind(written: str) -> Any:

@@ -14,6 +14,8 @@ from .table import column, read_table
 if TYPE_CHECKING:
     from polars import DataFrame
 
+LARGEST = 1e100  # sums of squares are finite up to there
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -94,8 +96,8 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
         DataError: a column is missing or holds other things than it should, a moment occurs twice in a series, the
             calendar is irregular, a value is infinite, or a series has no value at all.
     """
-    frame = read_table(source)
-    times = read_times(column(frame, columns.time, "the time"))
+    frame = read_table(source, as_text=True)
+    times = read_times(column(frame, columns.time, "the time"), frequency)
     names = _names(frame, columns)
     numbers = {name: _numbers(frame, name, what) for name, what in _wanted(columns)}
     order = np.argsort(times.numbers, kind="stable")
@@ -111,10 +113,8 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
         frequency = find_frequency([times.numbers[own] for own in rows.values()], times.like)
     elif (frequency.unit == "steps") != (times.like.unit == "steps"):
         kind = "integers" if frequency.unit == "steps" else "dates or moments"
-        raise DataError(
-            f"the column {columns.time!r}: expected {kind}, as in training, got {frame[columns.time].dtype}."
-        )
-    report: list[str] = []
+        raise DataError(f"the column {columns.time!r}: expected {kind}, as in training, got {frame[columns.time][0]}.")
+    report = list(times.report)
     found = []
     for name, own in rows.items():
         series = _regular(
@@ -160,8 +160,12 @@ def _numbers(frame: "DataFrame", name: str, what: str) -> np.ndarray:
     if not (values.dtype.is_numeric() or values.dtype in (polars.Boolean, polars.String, polars.Null)):
         raise DataError(f"the column {name!r}: expected numbers for {what}, got {values.dtype}.")
     if values.dtype == polars.String:
-        values = values.str.strip_chars().replace(["", "NA", "na", "null", "None", "?"], None)
-    numbers = values.cast(polars.Float64, strict=False)
+        values = values.str.strip_chars()
+        plain = values.str.to_lowercase()  # the fields of CSV are text, truth values too
+        values = values.set(plain.is_in(["", "na", "null", "none", "?"]), None)
+        numbers = plain.replace({"true": "1", "false": "0"}).cast(polars.Float64, strict=False)
+    else:
+        numbers = values.cast(polars.Float64, strict=False)
     wrong = numbers.is_null() & values.is_not_null()
     if wrong.any():
         row = int(np.argmax(wrong.to_numpy()))
@@ -173,6 +177,12 @@ def _numbers(frame: "DataFrame", name: str, what: str) -> np.ndarray:
     if np.isinf(found).any():
         row = int(np.isinf(found).argmax())
         raise DataError(f"the column {name!r}, row {row}: expected a number for {what}, got infinity.")
+    if (np.abs(found) > LARGEST).any():
+        row = int(np.nanargmax(np.abs(found)))
+        raise DataError(
+            f"the column {name!r}, row {row}: expected numbers up to {LARGEST:g} for {what} (their squares must be "
+            f"finite), got {found[row]:g}: give them in larger units."
+        )
     return found
 
 

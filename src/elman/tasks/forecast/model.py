@@ -328,7 +328,8 @@ class ForecastModel(Job):
             raise ArgumentError(f"expected 0 < level < 1, got {level}.")
         panel = self._own_panel() if data is None else self._to_go_on(data)
         horizon = self._horizon(horizon)
-        stride = stride or horizon
+        stride = horizon if stride is None else stride
+        at_least("stride", stride, 1)
         origins = max(1, (self.held_out - horizon) // stride + 1) if origins is None else origins
         at_least("origins", origins, 1)
         places = [origins_of(len(series.y), horizon, origins, stride) for series in panel.series]

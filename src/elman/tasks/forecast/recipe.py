@@ -112,7 +112,7 @@ class Lane:
         seen: which values there are [T, D], bool.
         extra: calendar, covariates and whether the value before was there [T + F, E].
         who: its number.
-        scale: mean and deviation [2, D].
+        scale: mean and deviation [2, D] float64: values may be far from 0 and close.
     """
 
     series: Series
@@ -184,7 +184,7 @@ def make_lane(recipe: Recipe, series: Series, scale: np.ndarray, who: int, ahead
         torch.from_numpy(seen),
         torch.from_numpy(extra).float(),
         who,
-        torch.from_numpy(scale).float(),
+        torch.from_numpy(scale),
     )
 
 
@@ -215,7 +215,7 @@ def make_batch(recipe: Recipe, lanes: Sequence[Lane], windows: Sequence[Window])
         torch.stack(counts, 1),
         torch.tensor([window.stop - window.start for window in windows]),
         torch.tensor([lanes[window.lane].who for window in windows]),
-        torch.stack([lanes[window.lane].scale for window in windows]),
+        torch.stack([lanes[window.lane].scale for window in windows]).float(),
     )
 
 

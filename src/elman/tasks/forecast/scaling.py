@@ -9,6 +9,7 @@ from elman.data import Panel, Series
 from elman.errors import DataError
 
 KINDS = ("linear", "log", "counts")
+FAR = 1e15  # deviations from the mean; the square of more is not finite in float32
 
 
 def choose_kind(panel: Panel, season: int) -> str:
@@ -42,10 +43,20 @@ def unbent(kind: str, values: np.ndarray) -> np.ndarray:
 
 
 def learn_scale(kind: str, series: Series) -> np.ndarray:
-    """Mean and deviation of a series, [2, D]; the deviation of what never changes is 1."""
+    """Mean and deviation of a series, [2, D]; the deviation of what never changes is 1.
+
+    Raises:
+        DataError: values cannot be bent, or are so small that their squares are 0.
+    """
     values = bent(kind, checked(kind, series))
     mean, deviation = np.nanmean(values, 0), np.nanstd(values, 0)
-    return np.stack([mean, np.where(deviation > 1e-9 * np.maximum(1, np.abs(mean)), deviation, 1.0)])
+    lost = (deviation == 0) & (np.nanmax(values, 0) > np.nanmin(values, 0))
+    if lost.any():
+        raise DataError(
+            f"{_named(series)}: expected values whose squares are above 0, got values up to "
+            f"{np.nanmax(np.abs(values[:, lost])):g}: give them in smaller units."
+        )
+    return np.stack([mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)])  # below, only rounding differs
 
 
 def checked(kind: str, series: Series) -> np.ndarray:
@@ -54,8 +65,7 @@ def checked(kind: str, series: Series) -> np.ndarray:
     Raises:
         DataError: a value that has no logarithm, or is no count.
     """
-    values = series.y
-    named = f"the series {series.name!r}" if series.name else "the series"
+    values, named = series.y, _named(series)
     seen = values[np.isfinite(values)]
     if kind == "log" and (seen <= 0).any():
         raise DataError(f"{named}: expected values above 0 (the model takes logarithms), got {seen.min():g}.")
@@ -66,8 +76,24 @@ def checked(kind: str, series: Series) -> np.ndarray:
 
 
 def scaled(kind: str, series: Series, scale: np.ndarray) -> np.ndarray:
-    """A series around 0, [T, D]."""
-    return (bent(kind, checked(kind, series)) - scale[0]) / scale[1]
+    """A series around 0, [T, D].
+
+    Raises:
+        DataError: values cannot be bent, or are so far from those of training that a network cannot read them.
+    """
+    z = (bent(kind, checked(kind, series)) - scale[0]) / scale[1]
+    far = np.argwhere(np.abs(z) > FAR)
+    if len(far):
+        row, place = far[0]
+        raise DataError(
+            f"{_named(series)}: expected values near those of training, around "
+            f"{unbent(kind, scale[0, place]):g}, got {series.y[row, place]:g}."
+        )
+    return z
+
+
+def _named(series: Series) -> str:
+    return f"the series {series.name!r}" if series.name else "the series"
 
 
 def find_seasons(panel: Panel) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from elman.data import Panel, Series
-from elman.errors import DataError
+from elman.errors import ArgumentError, DataError
 
 from .recipe import Block, Lane, Recipe, Window
 from .scaling import choose_kind, find_seasons, learn_scale
@@ -51,8 +51,14 @@ def learn_recipe(
 
 
 def choose_lags(seasons: tuple[int, ...], lags: int | None, values: int, longest: int) -> tuple[int, ...]:
-    """The lags of the linear part: a season and one step, and those around the longer season; fewer of few values."""
+    """The lags of the linear part: a season and one step, and those around the longer season; fewer of few values.
+
+    Raises:
+        ArgumentError: more lags are asked for than the longest series has steps.
+    """
     if lags is not None:
+        if lags > longest:
+            raise ArgumentError(f"expected lags <= {longest}, the steps of the longest series, got {lags}.")
         return tuple(range(1, lags + 1))
     wanted = set(range(1, (seasons[0] if seasons else 7) + 2))
     wanted |= {season + near for season in seasons for near in (-1, 0, 1)}
