@@ -1,5 +1,6 @@
 """The translate job: a sequence to another one: words to their sound, dates to a norm, languages to each other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +20,7 @@ from ..ensemble import EnsembleJob, rows_of
 from ..inputs import check_network
 from ..job import Evaluating, Prepared, digest_of
 from ..splits import groups_in, split_groups, split_rows
-from ..symbols import EOS, PAD, UNITS, Symbols
+from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
 from .dates import builtin_dates
 from .network import Batch, TranslateEnsemble, TranslateNetwork
 from .numbers import builtin_numbers
@@ -149,6 +150,12 @@ class TranslateModel(EnsembleJob):
         """Find the symbols, and make a network with weights drawn from the seed."""
         self.sources = Symbols.learned(sources, self.unit, self.minimum_count, self.vocabulary)
         self.targets = Symbols.learned(targets, self.output_unit or self.unit, self.minimum_count, self.vocabulary)
+        for name, symbols in ((self.input, self.sources), (self.output, self.targets)):
+            if len(symbols) == UNKNOWN + 1:
+                raise DataError(
+                    f"the column {name!r}: expected symbols that occur {self.minimum_count} times or more, got none: "
+                    "give more rows, or a smaller minimum_count."
+                )
         ratios = [
             len(self.targets.cut(t)) / max(1, len(self.sources.cut(s))) for s, t in zip(sources, targets, strict=True)
         ]
@@ -174,7 +181,7 @@ class TranslateModel(EnsembleJob):
 
         Args:
             data: whatever `data.read_table` takes, with the column that is read.
-            n_best: how many translations of each row.
+            n_best: how many translations of each row; fewer where the beam has not found as many.
 
         Returns:
             A frame with "output" and "log probability"; with several, lists of them, the best first.
@@ -300,7 +307,8 @@ class TranslateModel(EnsembleJob):
                     network, first, states=states, width=self.beam, n_best=n_best, max_length=most, eos=EOS, pad=PAD
                 )
                 for rows, scores in zip(made.tokens.tolist(), made.scores.tolist(), strict=True):
-                    found.append([(self.targets.decode(row), s) for row, s in zip(rows, scores, strict=True)])
+                    some = zip(rows, scores, strict=True)
+                    found.append([(self.targets.decode(row), s) for row, s in some if s > -math.inf])
         return found
 
     def _scored(self, sources: Sequence[str], targets: Sequence[str]) -> TranslateScore:
