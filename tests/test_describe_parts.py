@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import elman
-from elman.data import read_table
 from elman.errors import DataError
 from elman.tasks.describe.columns import key_of, read_columns, read_rows, written
 from elman.tasks.describe.inputs import Attribute, Inputs, Numbers
@@ -108,7 +107,7 @@ def test_an_attribute_may_be_a_value_here_and_a_list_there(tmp_path):
     assert read(rows, "a") == wanted
     file = tmp_path / "rows.jsonl"
     file.write_text('{"a": {"food": "thai"}}\n{"a": {"food": ["thai", "sushi, raw"], "n": "x"}}\n')
-    assert read_columns(read_table(file), ["a"], ()) == wanted
+    assert read_columns(read_rows(file), ["a"], ()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -143,6 +142,31 @@ def test_numbers_are_brought_to_mean_0_and_variance_1():
     np.testing.assert_allclose(
         part.encode(image), ((image - image.mean()) / image.std(correction=0)).reshape(5, 6), atol=1e-6
     )
+
+
+def test_numbers_of_a_table_of_text_know_how_they_are_written(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("price,code,kind,said\n12.50,007,a1,it is 12.50\n ,008,2,none\n1e3,009,3,it is 1e3\n")
+    found = read(file, "price", "code", "kind", attributes=["code"])
+    assert (found["price"], found["code"]) == ([["12.50"], [], ["1e3"]], [["007"], ["008"], ["009"]])
+    some = Inputs.learned(found, range(3), ["it is 12.50", "none", "it is 1e3"], slots=True)
+    price, code, kind = some.parts
+    assert isinstance(price, Numbers) and isinstance(code, Attribute) and isinstance(kind, Attribute) and price.spoken
+    plain = Numbers.learned("price", torch.tensor([12.5, np.nan, 1000.0], dtype=torch.float64), [""] * 3, slots=True)
+    assert (price.mean, price.scale, price.gaps) == (plain.mean, plain.scale, plain.gaps)
+    torch.testing.assert_close(price.encode(found["price"]), plain.encode(torch.tensor([12.5, np.nan, 1000]).double()))
+    assert [price.values(found["price"], row) for row in range(3)] == [["12.50"], [], ["1e3"]]
+    assert price.check([["3.10"]]) == [["3.10"]] and price.values(torch.tensor([3.5]).double(), 0) == ["3.5"]
+    less = Numbers.learned("n", [["25.0"], ["3.50"], ["4.25"]], ["at 25", "at 3.5", "at 4.25"], slots=True)
+    assert less.spoken and less.plain and less.values([["7.0"]], 0) == ["7"] and not price.plain
+    for wrong in ("3,10", "inf", "1_0"):
+        with pytest.raises(DataError, match=f"'price': expected numbers as in training, got '{wrong}' in row 1"):
+            price.check([["3"], [wrong]])
+    file.write_text("price\n1\ninf\n")
+    with pytest.raises(DataError, match="'price', row 1: expected finite numbers, got inf"):
+        read(file, "price")
+    assert isinstance(read({"price": ["12.50", "3"]}, "price")["price"], list)
+    assert Inputs.learned(read({"price": ["12.50", "3"]}, "price"), range(2), ["", ""], slots=True).parts[0].size == 2
 
 
 def test_numbers_that_are_missing_and_numbers_that_are_said():
@@ -199,7 +223,7 @@ def test_what_was_not_in_training_is_told():
     assert absent["food"] == [[]] and [value for _, value in some.said(absent, 0)] == ["elk"]
     with pytest.raises(DataError, match="got 'nmae': did you mean 'name'"):
         some.check(read([{"a": {"nmae": "elk"}, "n": 1}], "a", "n"))
-    with pytest.raises(DataError, match="'n': expected numbers as in training, got 'one'"):
+    with pytest.raises(DataError, match="'n': expected numbers as in training, got 'one' in row 0"):
         some.check(read([{"a": {"name": "elk"}, "n": "one"}], "a", "n"))
     with pytest.raises(DataError, match=r"'n': expected rows of numbers \[\] as in training, got \[2\]"):
         some.check(read([{"a": {"name": "elk"}, "n": [1, 2]}], "a", "n"))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from elman.errors import DataError
 
-from .columns import Read, Values, written
+from .columns import Numerals, Read, Values, is_numeral, numbers_of, spelled, written
 from .slots import places_of, slot_character, spoken_shares, telling_values
 
 
@@ -26,6 +26,7 @@ class Numbers:
         mean, scale: one for each number, or one for all of an image; a scale is 1 where nothing ever changes.
         gaps: whether the number is missing in some rows; then a further feature says so.
         spoken: whether it stands in most sentences as it is written: then it has a slot.
+        plain: whether sentences write it in a plain way where the table does not: 25 for 25.0.
     """
 
     name: str
@@ -34,25 +35,32 @@ class Numbers:
     scale: tuple[float, ...]
     gaps: bool
     spoken: bool
+    plain: bool = False
 
     @classmethod
-    def learned(cls, name: str, read: Tensor, texts: Sequence[str], slots: bool) -> "Numbers":
+    def learned(cls, name: str, read: Read, texts: Sequence[str], slots: bool) -> "Numbers":
         """Mean and scale of rows [N, ...], and whether their sentences [N] say them."""
-        image = read.dim() > 2
-        flat = read.reshape(-1, 1) if image else read.reshape(len(read), -1)
+        numbers = numbers_of(read)
+        assert numbers is not None
+        image = numbers.dim() > 2
+        flat = numbers.reshape(-1, 1) if image else numbers.reshape(len(numbers), -1)
         there = flat.isfinite()
         count = there.sum(0).clamp(min=1)
         mean = flat.nan_to_num().sum(0) / count
         scale = ((flat - mean).nan_to_num().square().sum(0) / count).sqrt()
         scale = torch.where(scale > 0, scale, 1.0)
-        said = [
-            any(True for _ in places_of(written(number), text))
-            for number, text in zip(read.tolist() if read.dim() == 1 else (), texts, strict=False)
-            if number == number
-        ]
-        spoken = slots and bool(said) and sum(said) >= len(said) / 2
-        shape, gaps = tuple(read.shape[1:]), not bool(there.all())
-        return cls(name, shape, tuple(mean.tolist()), tuple(scale.tolist()), gaps, spoken)
+        said, plainly = (
+            [
+                any(True for _ in places_of(value, text))
+                for row, text in enumerate(texts if numbers.dim() == 1 else ())
+                for value in spelled(read, row, plain)
+            ]
+            for plain in (False, True)
+        )
+        plain = sum(plainly) > sum(said)
+        spoken = slots and bool(said) and max(sum(said), sum(plainly)) >= len(said) / 2
+        shape, gaps = tuple(numbers.shape[1:]), not bool(there.all())
+        return cls(name, shape, tuple(mean.tolist()), tuple(scale.tolist()), gaps, spoken, plain)
 
     @property
     def size(self) -> int:
@@ -64,18 +72,20 @@ class Numbers:
         """The most values of a row that stand in a sentence."""
         return int(self.spoken)
 
-    def check(self, read: Read) -> Tensor:
-        """The numbers, if they are like those of the training."""
-        if not isinstance(read, Tensor):
-            value = next((value for row in read for value in row), "")
-            raise DataError(f"the column {self.name!r}: expected numbers as in training, got {value!r}.")
-        if tuple(read.shape[1:]) != self.shape:
+    def check(self, read: Read) -> Read:
+        """The numbers, if they are like those of the training; also those written as text."""
+        numbers = numbers_of(read)
+        if numbers is None or numbers.isinf().any():
+            row, values = next((n, v) for n, v in enumerate(read) if not is_numeral(v) or "inf" in "".join(v))
+            some = ", ".join(map(repr, values))
+            raise DataError(f"the column {self.name!r}: expected numbers as in training, got {some} in row {row}.")
+        if tuple(numbers.shape[1:]) != self.shape:
             raise DataError(
                 f"the column {self.name!r}: expected rows of numbers {list(self.shape)} as in training, "
-                f"got {list(read.shape[1:])}."
+                f"got {list(numbers.shape[1:])}."
             )
-        if not self.gaps and read.isnan().any():
-            row = int(read.isnan().flatten().nonzero()[0])
+        if not self.gaps and numbers.isnan().any():
+            row = int(numbers.isnan().flatten().nonzero()[0])
             raise DataError(f"the column {self.name!r}, row {row}: expected a number, as in all rows of the training.")
         return read
 
@@ -85,15 +95,14 @@ class Numbers:
 
     def encode(self, read: Any) -> Tensor:
         """Rows [N, ...] as features [N, size]."""
-        flat = read.reshape(len(read), -1)
+        flat = numbers_of(read).reshape(len(read), -1)  # type: ignore[union-attr]
         mean, scale = (torch.tensor(each, dtype=torch.float64) for each in (self.mean, self.scale))
         features = ((flat - mean) / scale).nan_to_num()
         return (torch.cat([features, flat.isnan().double()], 1) if self.gaps else features).float()
 
     def values(self, read: Any, row: int) -> list[str]:
         """What a sentence says of a row, if it says it as it is."""
-        number = float(read[row]) if self.spoken else float("nan")
-        return [written(number)] if number == number else []
+        return spelled(read, row, self.plain) if self.spoken else []
 
     def unknown(self, read: Any, row: int) -> list[str]:
         """Values that say nothing to the network: none, of numbers."""
@@ -212,7 +221,8 @@ class Inputs:
             if isinstance(each, Tensor):
                 parts.append(Numbers.learned(name, each[list(rows)], own, slots))
             else:
-                parts.append(Attribute.learned(name, [each[row] for row in rows], own, slots))
+                kind = Numbers if isinstance(each, Numerals) else Attribute
+                parts.append(kind.learned(name, [each[row] for row in rows], own, slots))
         found = cls(tuple(parts), frozenset())
         spoken = {value for part in parts if isinstance(part, Attribute) for value in part.spoken}
         return cls(found.parts, telling_values(spoken, [(texts[row], found.said(read, row)) for row in rows]))
