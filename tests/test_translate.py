@@ -17,6 +17,8 @@ from elman.tasks.translate.score import edit_distance, error_rate, score_transla
 
 SMALL = {"hidden_size": 32, "embedding": 16, "epochs": 14, "learning_rate": 1e-2, "dropout": 0.0, "validation": 0.1}
 
+NO_INPUT, NO_OUTPUT = [{"input": " ", "output": "a"}, {"input": None, "output": "b"}], {"input": "a", "output": ""}
+
 
 def doubled(count, seed=0):
     """Each letter twice: "abc" to "aabbcc"."""
@@ -130,7 +132,9 @@ def test_symbols():
     [
         ({"input": "in"}, doubled(40), DataError, "'in' for what is read: did you mean 'input'"),
         ({"output": "x"}, doubled(40), DataError, "'x' for what is written: there are 'input', 'output'"),
-        ({}, [{"input": " ", "output": "a"}] * 40, DataError, "'input': expected text, got 40 empty rows"),
+        ({}, [*doubled(40), *NO_INPUT], DataError, "'input', row 40: expected text, got none there and so in 2 of 42"),
+        ({"unit": "word"}, [*doubled(40), *NO_INPUT], DataError, "'input', row 40: expected text"),
+        ({}, [*doubled(40), NO_OUTPUT], DataError, "'output', row 40: expected text, got none there and so in 1 of 41"),
         ({}, [{"input": "a", "output": f"b{n}"} for n in range(40)], DataError, "'input': expected texts that differ"),
         ({}, [{"input": f"b{n}", "output": "a"} for n in range(40)], DataError, "differ, got 'a' in all rows"),
         ({}, [{"input": "a", "output": ["b"]}] * 40, DataError, "'output': expected single values, got List"),
@@ -150,6 +154,8 @@ def test_what_cannot_be_read(writer):
     model, out = writer
     with pytest.raises(DataError, match="expected a column 'input' for what is read: did you mean 'inputs'"):
         model.predict({"inputs": ["a"]})
+    with pytest.raises(DataError, match="'output', row 0: expected text"):
+        model.score([NO_OUTPUT])
     with pytest.raises(DataError, match="expected a model of the job 'classify', got one of 'translate'"):
         elman.tasks.ClassifyModel.load(out)
     with pytest.raises(ArgumentError, match="has not been trained yet"):

@@ -276,8 +276,12 @@ class TranslateModel(EnsembleJob):
         sources = self._read(frame)
         targets = list(texts(column(frame, self.output, "what is written")))
         for name, some in ((self.input, sources), (self.output, targets)):
-            if all(not text.strip() for text in some):
-                raise DataError(f"the column {name!r}: expected text, got {len(some)} empty rows.")
+            empty = [row for row, text in enumerate(some) if not text.strip()]
+            if empty:
+                raise DataError(
+                    f"the column {name!r}, row {empty[0]}: expected text, got none there and so in {len(empty)} of "
+                    f"{len(some)} rows: fill them in, or leave them out."
+                )
         return sources, targets
 
     def _batches(self, sources: Sequence[str], targets: Sequence[str], seed: int | None) -> Padded:
