@@ -179,6 +179,14 @@ def test_numbers_that_are_missing_and_numbers_that_are_said():
     assert not Numbers.learned("n", rows, ["25", "30", "", "2.5"], slots=False).spoken
 
 
+@pytest.mark.parametrize("n", [[1.0, 2.0, 3.0, None], [1, None, 3, None]])
+def test_gaps_in_rows_kept_for_validation_count(n):
+    found = read({"n": n, "v": ["a"] * 4}, "n", "v")
+    some = Inputs.learned(found, [0, 2], [""] * 4, slots=True)
+    assert some.parts[0].gaps and some.check(found) and some.encode(found, [0, 3])[:, 1].tolist() == [0, 1]
+    assert not Inputs.learned(read({"n": [1.0, 2.0]}, "n"), [0], [""] * 2, slots=True).parts[0].gaps
+
+
 def test_which_values_are_spoken():
     texts = ["the fox is cheap", "the owl is cheap", "elk , not cheap", "any will do"]
     name = Attribute.learned("name", [["fox"], ["owl"], ["elk"], ["?"]], texts, slots=True)

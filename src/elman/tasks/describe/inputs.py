@@ -24,7 +24,7 @@ class Numbers:
         name: of the column.
         shape: of a row: () a number, (I,) a vector, (H, W) or (H, W, C) an image.
         mean, scale: one for each number, or one for all of an image; a scale is 1 where nothing ever changes.
-        gaps: whether the number is missing in some rows; then a further feature says so.
+        gaps: whether the number is missing in some rows of the table; then a further feature says so.
         spoken: whether it stands in most sentences as it is written: then it has a slot.
         plain: whether sentences write it in a plain way where the table does not: 25 for 25.0.
     """
@@ -38,8 +38,8 @@ class Numbers:
     plain: bool = False
 
     @classmethod
-    def learned(cls, name: str, read: Read, texts: Sequence[str], slots: bool) -> "Numbers":
-        """Mean and scale of rows [N, ...], and whether their sentences [N] say them."""
+    def learned(cls, name: str, read: Read, texts: Sequence[str], slots: bool, gaps: bool = False) -> "Numbers":
+        """Mean and scale of rows [N, ...], and whether their sentences [N] say them; `gaps` if other rows have some."""
         numbers = numbers_of(read)
         assert numbers is not None
         image = numbers.dim() > 2
@@ -59,7 +59,7 @@ class Numbers:
         )
         plain = sum(plainly) > sum(said)
         spoken = slots and bool(said) and max(sum(said), sum(plainly)) >= len(said) / 2
-        shape, gaps = tuple(numbers.shape[1:]), not bool(there.all())
+        shape, gaps = tuple(numbers.shape[1:]), gaps or not bool(there.all())
         return cls(name, shape, tuple(mean.tolist()), tuple(scale.tolist()), gaps, spoken, plain)
 
     @property
@@ -218,11 +218,12 @@ class Inputs:
         own = [texts[row] for row in rows]
         parts: list[Numbers | Attribute] = []
         for name, each in read.items():
-            if isinstance(each, Tensor):
-                parts.append(Numbers.learned(name, each[list(rows)], own, slots))
+            if isinstance(each, Tensor | Numerals):
+                some: Read = each[list(rows)] if isinstance(each, Tensor) else [each[row] for row in rows]
+                gaps = bool(numbers_of(each).isnan().any())  # type: ignore[union-attr]
+                parts.append(Numbers.learned(name, some, own, slots, gaps))
             else:
-                kind = Numbers if isinstance(each, Numerals) else Attribute
-                parts.append(kind.learned(name, [each[row] for row in rows], own, slots))
+                parts.append(Attribute.learned(name, [each[row] for row in rows], own, slots))
         found = cls(tuple(parts), frozenset())
         spoken = {value for part in parts if isinstance(part, Attribute) for value in part.spoken}
         return cls(found.parts, telling_values(spoken, [(texts[row], found.said(read, row)) for row in rows]))
