@@ -142,6 +142,7 @@ def test_symbols():
         ({}, doubled(4), DataError, "too few for a share of 0.1"),
         ({"output_unit": "letter"}, doubled(9), ArgumentError, "unit to be char, word or bpe, got 'letter'"),
         ({"minimum_count": 10**6}, doubled(40), DataError, "'input': expected symbols that occur 1000000 times"),
+        ({"input": "output"}, doubled(9), ArgumentError, "another column than what is written, got 'output' for both"),
         ({"smoothing": 1.0}, doubled(9), ArgumentError, "0 <= smoothing < 1"),
     ],
 )

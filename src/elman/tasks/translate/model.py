@@ -119,6 +119,10 @@ class TranslateModel(EnsembleJob):
         check_network(self.cell, self.dropout, **sizes, minimum_count=self.minimum_count, beam=self.beam)
         if not 0 <= self.smoothing < 1:
             raise ArgumentError(f"expected 0 <= smoothing < 1, got {self.smoothing}.")
+        if self.input == self.output:
+            raise ArgumentError(
+                f"expected what is read to be another column than what is written, got {self.input!r} for both."
+            )
         for unit in (self.unit, self.output_unit or self.unit):
             if unit not in UNITS:
                 raise ArgumentError(f"expected unit to be char, word or bpe, got {unit!r}.")
