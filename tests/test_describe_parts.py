@@ -195,7 +195,7 @@ def test_which_values_are_spoken():
     assert (kids.categories, kids.spoken, kids.slots) == (("no", "yes"), (), 0)
     assert kids.encode([["yes"], ["no"], []]).tolist() == [[0, 1], [1, 0], [0, 0]]
     assert kids.values([["yes"]], 0) == [] and kids.unknown([["maybe"]], 0) == ["maybe"]
-    assert name.values([["never seen"]], 0) == ["never seen"] and name.unknown([["a", "b"]], 0) == ["b"]
+    assert name.values([["never seen"]], 0) == ["never seen"] and name.unknown([["a", "b"]], 0) == []
     assert Attribute.learned("name", [["fox"]], ["fox"], slots=False).spoken == ()
 
 
@@ -239,6 +239,13 @@ def test_what_was_not_in_training_is_told():
         some.check(read([{"a": {"name": "elk"}, "n": 1}, {"a": {"name": "elk"}, "n": None}], "a", "n"))
     with pytest.warns(UserWarning, match=r"1 values that were not in training say nothing: 'kids=maybe' \(row 0\)"):
         some.check(read([{"a": {"kids": "maybe"}, "n": 1}], "a", "n"))
+    more = [{"a": {"food": ["thai"]}, "n": 1}, {"a": {"food": ["wok", "thai", "wok", "fish"]}, "n": 1}]
+    with pytest.warns(UserWarning) as told:
+        some.check(read(more, "a", "n"))
+    assert [str(each.message) for each in told] == [
+        "'food': more than 2 values, the most of a row in training; what comes after them is not said: "
+        "'wok' (row 1), 'fish' (row 1)."
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         some.check(read([{"a": {"name": "never seen", "kids": "yes"}, "n": 1}], "a", "n"))

@@ -182,9 +182,8 @@ class Attribute:
         return [value for value in read[row] if self.spoken and value not in self._category]
 
     def unknown(self, read: Any, row: int) -> list[str]:
-        """Values that say nothing to the network: neither categories nor spoken, or more than there are slots."""
-        spoken = self.values(read, row)
-        return [v for v in read[row] if v not in self._category and v not in spoken] + spoken[self.slots :]
+        """Values that say nothing to the network: neither categories nor spoken."""
+        return [] if self.spoken else [value for value in read[row] if value not in self._category]
 
     def __str__(self) -> str:
         count = len(self.categories)
@@ -256,8 +255,16 @@ class Inputs:
         checked = {part.name: part.check(read.get(part.name, part.absent(rows))) for part in self.parts}
         new = {f"{p.name}={v}": n for p in self.parts for n in range(rows) for v in p.unknown(checked[p.name], n)}
         if new:
-            some = ", ".join(f"{value!r} (row {row})" for value, row in list(new.items())[:4])
-            warnings.warn(f"{len(new)} values that were not in training say nothing: {some}.", stacklevel=4)
+            warnings.warn(f"{len(new)} values that were not in training say nothing: {_some_of(new)}.", stacklevel=4)
+        for part in self.parts:
+            values = checked[part.name]
+            more = {value: row for row in range(rows) for value in part.values(values, row)[part.slots :]}
+            if more:
+                warnings.warn(
+                    f"{part.name!r}: more than {part.slots} values, the most of a row in training; what comes after "
+                    f"them is not said: {_some_of(more)}.",
+                    stacklevel=4,
+                )
         return checked
 
     def encode(self, read: dict[str, Read], rows: Sequence[int]) -> Tensor:
@@ -294,6 +301,11 @@ class Inputs:
             tuple(Numbers(**part) if "shape" in part else Attribute(**part) for part in parts),
             frozenset(content["telling"]),
         )
+
+
+def _some_of(values: dict[str, int]) -> str:
+    """A few values with their rows, in words."""
+    return ", ".join(f"{value!r} (row {row})" for value, row in list(values.items())[:4])
 
 
 def vars_of(part: Numbers | Attribute) -> dict[str, Any]:
