@@ -64,6 +64,18 @@ def test_the_nearest_row_lends_its_sentence(guide):
     assert score.nearest.slots.count == 0 and score.inputs == 1
 
 
+def test_a_price_is_said_as_the_table_writes_it(tmp_path):
+    table, out = tmp_path / "prices.csv", tmp_path / "m.elman"
+    prices = [f"{euros}.{cents}" for euros in range(2, 14) for cents in ("50", "05", "90")]
+    table.write_text("price,kind,said\n" + "".join(f"{p},{k},the {k} costs {p} euros\n" for p in prices for k in "ab"))
+    model = DescribeModel(output="said", **SMALL).fit(table, out=out, threads=1)
+    assert "price: a number, said" in map(str, model.inputs.parts) and len(model.symbols) < 12
+    table.write_text("price,kind\n33.30,a\n7.00,b\n")
+    found = elman.load(out).predict(table)["output"].to_list()
+    assert found == ["the a costs 33.30 euros", "the b costs 7.00 euros"]
+    assert model.predict([{"price": 33.5, "kind": "a"}])["output"].to_list() == ["the a costs 33.5 euros"]
+
+
 def test_all_sentences_of_an_input_are_right(guide):
     model, _ = guide
     row = {"name": "red fox", "kids": "y"}

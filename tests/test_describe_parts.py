@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import elman
-from elman.data import read_table
 from elman.errors import DataError
 from elman.tasks.describe.columns import key_of, read_columns, read_rows, written
 from elman.tasks.describe.inputs import Attribute, Inputs, Numbers
@@ -108,7 +107,7 @@ def test_an_attribute_may_be_a_value_here_and_a_list_there(tmp_path):
     assert read(rows, "a") == wanted
     file = tmp_path / "rows.jsonl"
     file.write_text('{"a": {"food": "thai"}}\n{"a": {"food": ["thai", "sushi, raw"], "n": "x"}}\n')
-    assert read_columns(read_table(file), ["a"], ()) == wanted
+    assert read_columns(read_rows(file), ["a"], ()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -145,6 +144,31 @@ def test_numbers_are_brought_to_mean_0_and_variance_1():
     )
 
 
+def test_numbers_of_a_table_of_text_know_how_they_are_written(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("price,code,kind,said\n12.50,007,a1,it is 12.50\n ,008,2,none\n1e3,009,3,it is 1e3\n")
+    found = read(file, "price", "code", "kind", attributes=["code"])
+    assert (found["price"], found["code"]) == ([["12.50"], [], ["1e3"]], [["007"], ["008"], ["009"]])
+    some = Inputs.learned(found, range(3), ["it is 12.50", "none", "it is 1e3"], slots=True)
+    price, code, kind = some.parts
+    assert isinstance(price, Numbers) and isinstance(code, Attribute) and isinstance(kind, Attribute) and price.spoken
+    plain = Numbers.learned("price", torch.tensor([12.5, np.nan, 1000.0], dtype=torch.float64), [""] * 3, slots=True)
+    assert (price.mean, price.scale, price.gaps) == (plain.mean, plain.scale, plain.gaps)
+    torch.testing.assert_close(price.encode(found["price"]), plain.encode(torch.tensor([12.5, np.nan, 1000]).double()))
+    assert [price.values(found["price"], row) for row in range(3)] == [["12.50"], [], ["1e3"]]
+    assert price.check([["3.10"]]) == [["3.10"]] and price.values(torch.tensor([3.5]).double(), 0) == ["3.5"]
+    less = Numbers.learned("n", [["25.0"], ["3.50"], ["4.25"]], ["at 25", "at 3.5", "at 4.25"], slots=True)
+    assert less.spoken and less.plain and less.values([["7.0"]], 0) == ["7"] and not price.plain
+    for wrong in ("3,10", "inf", "1_0"):
+        with pytest.raises(DataError, match=f"'price': expected numbers as in training, got '{wrong}' in row 1"):
+            price.check([["3"], [wrong]])
+    file.write_text("price\n1\ninf\n")
+    with pytest.raises(DataError, match="'price', row 1: expected finite numbers, got inf"):
+        read(file, "price")
+    assert isinstance(read({"price": ["12.50", "3"]}, "price")["price"], list)
+    assert Inputs.learned(read({"price": ["12.50", "3"]}, "price"), range(2), ["", ""], slots=True).parts[0].size == 2
+
+
 def test_numbers_that_are_missing_and_numbers_that_are_said():
     rows = torch.tensor([25.0, 30.0, float("nan"), 2.5], dtype=torch.float64)
     part = Numbers.learned("n", rows, ["25 degrees", "a 30", "none", "about 2.5"], slots=True)
@@ -155,6 +179,14 @@ def test_numbers_that_are_missing_and_numbers_that_are_said():
     assert not Numbers.learned("n", rows, ["25", "30", "", "2.5"], slots=False).spoken
 
 
+@pytest.mark.parametrize("n", [[1.0, 2.0, 3.0, None], [1, None, 3, None]])
+def test_gaps_in_rows_kept_for_validation_count(n):
+    found = read({"n": n, "v": ["a"] * 4}, "n", "v")
+    some = Inputs.learned(found, [0, 2], [""] * 4, slots=True)
+    assert some.parts[0].gaps and some.check(found) and some.encode(found, [0, 3])[:, 1].tolist() == [0, 1]
+    assert not Inputs.learned(read({"n": [1.0, 2.0]}, "n"), [0], [""] * 2, slots=True).parts[0].gaps
+
+
 def test_which_values_are_spoken():
     texts = ["the fox is cheap", "the owl is cheap", "elk , not cheap", "any will do"]
     name = Attribute.learned("name", [["fox"], ["owl"], ["elk"], ["?"]], texts, slots=True)
@@ -163,7 +195,7 @@ def test_which_values_are_spoken():
     assert (kids.categories, kids.spoken, kids.slots) == (("no", "yes"), (), 0)
     assert kids.encode([["yes"], ["no"], []]).tolist() == [[0, 1], [1, 0], [0, 0]]
     assert kids.values([["yes"]], 0) == [] and kids.unknown([["maybe"]], 0) == ["maybe"]
-    assert name.values([["never seen"]], 0) == ["never seen"] and name.unknown([["a", "b"]], 0) == ["b"]
+    assert name.values([["never seen"]], 0) == ["never seen"] and name.unknown([["a", "b"]], 0) == []
     assert Attribute.learned("name", [["fox"]], ["fox"], slots=False).spoken == ()
 
 
@@ -199,7 +231,7 @@ def test_what_was_not_in_training_is_told():
     assert absent["food"] == [[]] and [value for _, value in some.said(absent, 0)] == ["elk"]
     with pytest.raises(DataError, match="got 'nmae': did you mean 'name'"):
         some.check(read([{"a": {"nmae": "elk"}, "n": 1}], "a", "n"))
-    with pytest.raises(DataError, match="'n': expected numbers as in training, got 'one'"):
+    with pytest.raises(DataError, match="'n': expected numbers as in training, got 'one' in row 0"):
         some.check(read([{"a": {"name": "elk"}, "n": "one"}], "a", "n"))
     with pytest.raises(DataError, match=r"'n': expected rows of numbers \[\] as in training, got \[2\]"):
         some.check(read([{"a": {"name": "elk"}, "n": [1, 2]}], "a", "n"))
@@ -207,6 +239,13 @@ def test_what_was_not_in_training_is_told():
         some.check(read([{"a": {"name": "elk"}, "n": 1}, {"a": {"name": "elk"}, "n": None}], "a", "n"))
     with pytest.warns(UserWarning, match=r"1 values that were not in training say nothing: 'kids=maybe' \(row 0\)"):
         some.check(read([{"a": {"kids": "maybe"}, "n": 1}], "a", "n"))
+    more = [{"a": {"food": ["thai"]}, "n": 1}, {"a": {"food": ["wok", "thai", "wok", "fish"]}, "n": 1}]
+    with pytest.warns(UserWarning) as told:
+        some.check(read(more, "a", "n"))
+    assert [str(each.message) for each in told] == [
+        "'food': more than 2 values, the most of a row in training; what comes after them is not said: "
+        "'wok' (row 1), 'fish' (row 1)."
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         some.check(read([{"a": {"name": "never seen", "kids": "yes"}, "n": 1}], "a", "n"))

@@ -17,6 +17,8 @@ from elman.tasks.translate.score import edit_distance, error_rate, score_transla
 
 SMALL = {"hidden_size": 32, "embedding": 16, "epochs": 14, "learning_rate": 1e-2, "dropout": 0.0, "validation": 0.1}
 
+NO_INPUT, NO_OUTPUT = [{"input": " ", "output": "a"}, {"input": None, "output": "b"}], {"input": "a", "output": ""}
+
 
 def doubled(count, seed=0):
     """Each letter twice: "abc" to "aabbcc"."""
@@ -35,7 +37,7 @@ def test_it_learns(writer):
     model, out = writer
     score = model.score(doubled(60, seed=1))
     assert score.wrong < 0.25 < score.baseline == 1 and score.chrf > 90 > 50 > score.baseline_chrf
-    assert score.characters < 0.1 < score.words and score.interval[0] <= score.wrong <= score.interval[1]
+    assert score.characters < min(0.1, score.words) and score.interval[0] <= score.wrong <= score.interval[1]
     assert model.predict({"input": ["abc", "g"]})["output"].to_list() == ["aabbcc", "gg"]
     assert sorted(p.name for p in out.parent.iterdir()) == [
         "doubled.attention.png",
@@ -86,6 +88,28 @@ def test_words_to_words():
     assert len(model.sources) == 3 + 8
 
 
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_what_is_unknown_is_neither_learned_nor_written(ensemble):
+    draw = random.Random(0)
+    rare = [f"q{n}" for n in range(60)]  # each in one row, so that none has a symbol of its own
+    rows = [{"input": f"{a} {w}", "output": f"{w} {w}"} for w in rare for a in "ab"]
+    rows += [{"input": f"{a} {b}", "output": b} for a in "ab" for b in "ab"] * 9
+    options = SMALL | {"minimum_count": 9, "epochs": 3, "ensemble": ensemble}
+    model = TranslateModel(unit="word", **options).fit(draw.sample(rows, len(rows)), threads=1)
+    assert model.targets.symbols[3:] == ("a", "b")
+    found = model.predict({"input": ["a q1", "b q2", "x y", ""]}, n_best=5)["output"].to_list()
+    assert all("\ufffd" not in text for some in found for text in some) and all(map(len, found))
+    batch = next(iter(model._batches(["a x"], ["b x x a"], None).starting_at(0)))
+    known = [t for t in batch.target.flatten().tolist() if t != UNKNOWN]
+    network = model.network.eval()
+    loss, one = network.loss(batch, None), getattr(network, "members", [network])[0]
+    assert loss.count == loss.size == len(known) == 3
+    fed = torch.cat([torch.tensor([[EOS]]), batch.target[:-1]])
+    logits, _ = one.model.sequence(fed, one.encode(batch.source, batch.source_lengths), batch.lengths)
+    wanted = -sum(logits[t, 0].log_softmax(0)[n] for t, n in enumerate(batch.target[:, 0].tolist()) if n != UNKNOWN)
+    torch.testing.assert_close(one.loss(batch, None).total, wanted)
+
+
 def test_figures_by_hand():
     assert edit_distance("kitten", "sitting") == 3 and edit_distance("", "ab") == 2 == edit_distance("ab", "")
     score = score_translations(["ab", "c d", "ef"], ["ab", "c e", "ef gh i"], ["ab", "x", "y"])
@@ -108,13 +132,17 @@ def test_symbols():
     [
         ({"input": "in"}, doubled(40), DataError, "'in' for what is read: did you mean 'input'"),
         ({"output": "x"}, doubled(40), DataError, "'x' for what is written: there are 'input', 'output'"),
-        ({}, [{"input": " ", "output": "a"}] * 40, DataError, "'input': expected text, got 40 empty rows"),
+        ({}, [*doubled(40), *NO_INPUT], DataError, "'input', row 40: expected text, got none there and so in 2 of 42"),
+        ({"unit": "word"}, [*doubled(40), *NO_INPUT], DataError, "'input', row 40: expected text"),
+        ({}, [*doubled(40), NO_OUTPUT], DataError, "'output', row 40: expected text, got none there and so in 1 of 41"),
         ({}, [{"input": "a", "output": f"b{n}"} for n in range(40)], DataError, "'input': expected texts that differ"),
         ({}, [{"input": f"b{n}", "output": "a"} for n in range(40)], DataError, "differ, got 'a' in all rows"),
         ({}, [{"input": "a", "output": ["b"]}] * 40, DataError, "'output': expected single values, got List"),
         ({"example": "date"}, doubled(9), ArgumentError, "expected example to be dates or numbers, got 'date'"),
         ({}, doubled(4), DataError, "too few for a share of 0.1"),
         ({"output_unit": "letter"}, doubled(9), ArgumentError, "unit to be char, word or bpe, got 'letter'"),
+        ({"minimum_count": 10**6}, doubled(40), DataError, "'input': expected symbols that occur 1000000 times"),
+        ({"input": "output"}, doubled(9), ArgumentError, "another column than what is written, got 'output' for both"),
         ({"smoothing": 1.0}, doubled(9), ArgumentError, "0 <= smoothing < 1"),
     ],
 )
@@ -127,6 +155,8 @@ def test_what_cannot_be_read(writer):
     model, out = writer
     with pytest.raises(DataError, match="expected a column 'input' for what is read: did you mean 'inputs'"):
         model.predict({"inputs": ["a"]})
+    with pytest.raises(DataError, match="'output', row 0: expected text"):
+        model.score([NO_OUTPUT])
     with pytest.raises(DataError, match="expected a model of the job 'classify', got one of 'translate'"):
         elman.tasks.ClassifyModel.load(out)
     with pytest.raises(ArgumentError, match="has not been trained yet"):

@@ -1,8 +1,10 @@
 """What is described, read from the columns of a table: numbers and vectors of them, and values with a name."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,11 +19,26 @@ Values = list[list[str]]
 Read = Tensor | Values
 """A column: numbers [N, ...] in float64, NaN where there is none, or the values of each row, none, one or several."""
 
+_NUMERAL = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf)", re.ASCII)
+_TYPED = {".jsonl", ".ndjson", ".json", ".parquet"}  # files that tell numbers from text
 _NEARLY_ALL = 0.9  # numbers among the texts of a column above which the others are taken for mistakes
 
 
-def read_rows(data: Any) -> "DataFrame":
+class Rows(NamedTuple):
+    """A table, and whether all of it is text (CSV, TSV): then numbers are known by how they are written."""
+
+    frame: "DataFrame"
+    is_text: bool = False
+
+
+class Numerals(list[list[str]]):
+    """Values of a column of text that are numbers, as they are written: 12.50; one in a row, or none."""
+
+
+def read_rows(data: Any) -> Rows:
     """A table of what `data.read_table` takes; in plain Python an attribute may be a value here and a list there."""
+    import polars
+
     if isinstance(data, list) and all(isinstance(row, Mapping) for row in data):
         found = [(name, part) for row in data for name, part in row.items() if isinstance(part, Mapping)]
         several = {(name, key) for name, part in found for key, value in part.items() if isinstance(value, list)}
@@ -32,28 +49,32 @@ def read_rows(data: Any) -> "DataFrame":
             return {k: [v] if (name, k) in several and not isinstance(v, list) else v for k, v in part.items()}
 
         data = [{name: alike(name, part) for name, part in row.items()} for row in data]
-    return read_table(data)
+    frame = read_table(data, as_text=True)
+    plain = isinstance(data, Path) and not _TYPED.intersection(data.suffixes)
+    return Rows(frame, plain and set(frame.dtypes) == {polars.String})
 
 
-def read_columns(frame: "DataFrame", names: Sequence[str], attributes: Sequence[str]) -> dict[str, Read]:
+def read_columns(rows: Rows, names: Sequence[str], attributes: Sequence[str]) -> dict[str, Read]:
     """The columns that are read, by name; those within a column of attributes by the names of the attributes.
 
     Args:
-        frame: the table.
+        rows: the table.
         names: of the columns.
         attributes: columns whose numbers are names of something.
 
     Raises:
         DataError: a column is not there, or holds what is neither numbers nor values; a row holds nothing at all.
     """
-    found: dict[str, Read] = {}
+    frame, found = rows.frame, dict[str, Read]()
     for name in names:
         values = column(frame, name, "what is read")
         parts = _fields(values)
         for part in parts:
             if part.name in found:
                 raise DataError(f"expected each name once among what is read, got {part.name!r} twice: rename one.")
-            found[part.name] = _read(part, part.name in attributes, whole=part is values)
+            as_values = part.name in attributes
+            numerals = _numerals(part) if rows.is_text and not as_values else None
+            found[part.name] = numerals or _read(part, as_values, whole=part is values)
     if not found:
         raise DataError(f"expected attributes in {', '.join(map(repr, names))}, got {frame.height} rows without any.")
     for row in range(frame.height):
@@ -67,6 +88,28 @@ def key_of(read: dict[str, Read], row: int) -> tuple[Any, ...]:
     return tuple(
         each[row].numpy().tobytes() if isinstance(each, Tensor) else tuple(each[row]) for each in read.values()
     )
+
+
+def numbers_of(read: Read) -> Tensor | None:
+    """The numbers of a column [N, ...], also of one of text, NaN where there is none; None if some are no numbers."""
+    if isinstance(read, Tensor):
+        return read
+    if any(not is_numeral(row) for row in read):
+        return None
+    return torch.tensor([float(row[0]) if row else float("nan") for row in read], dtype=torch.float64)
+
+
+def is_numeral(values: Sequence[str]) -> bool:
+    """Whether the values of a row are one number as text, or none."""
+    return not values or (len(values) == 1 and _NUMERAL.fullmatch(values[0]) is not None)
+
+
+def spelled(read: Read, row: int, plain: bool) -> list[str]:
+    """The number of a row as it is written, or in a `plain` way; nothing where there is none."""
+    if not isinstance(read, Tensor):
+        return [written(float(text)) for text in read[row]] if plain else read[row]
+    number = float(read[row])
+    return [written(number)] if number == number else []
 
 
 def written(number: float) -> str:
@@ -112,6 +155,16 @@ def _read(values: "Series", as_values: bool, whole: bool) -> Read:
     if whole and kind == polars.String and not as_values:
         _check_mixed(values)
     return [_listed(_text(value)) for value in values.to_list()]
+
+
+def _numerals(values: "Series") -> Numerals | None:
+    """A column of text as numbers that know how they are written; None if there are others, or none at all."""
+    found = Numerals([text] if text not in ("", "NaN") else [] for text in map(_text, values.to_list()))
+    numbers = numbers_of(found) if any(found) else None
+    if numbers is None:
+        return None
+    _finite(values, numbers)
+    return found
 
 
 def _text(value: Any) -> str:

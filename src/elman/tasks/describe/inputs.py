@@ -12,7 +12,7 @@ from torch import Tensor
 
 from elman.errors import DataError
 
-from .columns import Read, Values, written
+from .columns import Numerals, Read, Values, is_numeral, numbers_of, spelled, written
 from .slots import places_of, slot_character, spoken_shares, telling_values
 
 
@@ -24,8 +24,9 @@ class Numbers:
         name: of the column.
         shape: of a row: () a number, (I,) a vector, (H, W) or (H, W, C) an image.
         mean, scale: one for each number, or one for all of an image; a scale is 1 where nothing ever changes.
-        gaps: whether the number is missing in some rows; then a further feature says so.
+        gaps: whether the number is missing in some rows of the table; then a further feature says so.
         spoken: whether it stands in most sentences as it is written: then it has a slot.
+        plain: whether sentences write it in a plain way where the table does not: 25 for 25.0.
     """
 
     name: str
@@ -34,25 +35,32 @@ class Numbers:
     scale: tuple[float, ...]
     gaps: bool
     spoken: bool
+    plain: bool = False
 
     @classmethod
-    def learned(cls, name: str, read: Tensor, texts: Sequence[str], slots: bool) -> "Numbers":
-        """Mean and scale of rows [N, ...], and whether their sentences [N] say them."""
-        image = read.dim() > 2
-        flat = read.reshape(-1, 1) if image else read.reshape(len(read), -1)
+    def learned(cls, name: str, read: Read, texts: Sequence[str], slots: bool, gaps: bool = False) -> "Numbers":
+        """Mean and scale of rows [N, ...], and whether their sentences [N] say them; `gaps` if other rows have some."""
+        numbers = numbers_of(read)
+        assert numbers is not None
+        image = numbers.dim() > 2
+        flat = numbers.reshape(-1, 1) if image else numbers.reshape(len(numbers), -1)
         there = flat.isfinite()
         count = there.sum(0).clamp(min=1)
         mean = flat.nan_to_num().sum(0) / count
         scale = ((flat - mean).nan_to_num().square().sum(0) / count).sqrt()
         scale = torch.where(scale > 0, scale, 1.0)
-        said = [
-            any(True for _ in places_of(written(number), text))
-            for number, text in zip(read.tolist() if read.dim() == 1 else (), texts, strict=False)
-            if number == number
-        ]
-        spoken = slots and bool(said) and sum(said) >= len(said) / 2
-        shape, gaps = tuple(read.shape[1:]), not bool(there.all())
-        return cls(name, shape, tuple(mean.tolist()), tuple(scale.tolist()), gaps, spoken)
+        said, plainly = (
+            [
+                any(True for _ in places_of(value, text))
+                for row, text in enumerate(texts if numbers.dim() == 1 else ())
+                for value in spelled(read, row, plain)
+            ]
+            for plain in (False, True)
+        )
+        plain = sum(plainly) > sum(said)
+        spoken = slots and bool(said) and max(sum(said), sum(plainly)) >= len(said) / 2
+        shape, gaps = tuple(numbers.shape[1:]), gaps or not bool(there.all())
+        return cls(name, shape, tuple(mean.tolist()), tuple(scale.tolist()), gaps, spoken, plain)
 
     @property
     def size(self) -> int:
@@ -64,18 +72,20 @@ class Numbers:
         """The most values of a row that stand in a sentence."""
         return int(self.spoken)
 
-    def check(self, read: Read) -> Tensor:
-        """The numbers, if they are like those of the training."""
-        if not isinstance(read, Tensor):
-            value = next((value for row in read for value in row), "")
-            raise DataError(f"the column {self.name!r}: expected numbers as in training, got {value!r}.")
-        if tuple(read.shape[1:]) != self.shape:
+    def check(self, read: Read) -> Read:
+        """The numbers, if they are like those of the training; also those written as text."""
+        numbers = numbers_of(read)
+        if numbers is None or numbers.isinf().any():
+            row, values = next((n, v) for n, v in enumerate(read) if not is_numeral(v) or "inf" in "".join(v))
+            some = ", ".join(map(repr, values))
+            raise DataError(f"the column {self.name!r}: expected numbers as in training, got {some} in row {row}.")
+        if tuple(numbers.shape[1:]) != self.shape:
             raise DataError(
                 f"the column {self.name!r}: expected rows of numbers {list(self.shape)} as in training, "
-                f"got {list(read.shape[1:])}."
+                f"got {list(numbers.shape[1:])}."
             )
-        if not self.gaps and read.isnan().any():
-            row = int(read.isnan().flatten().nonzero()[0])
+        if not self.gaps and numbers.isnan().any():
+            row = int(numbers.isnan().flatten().nonzero()[0])
             raise DataError(f"the column {self.name!r}, row {row}: expected a number, as in all rows of the training.")
         return read
 
@@ -85,15 +95,14 @@ class Numbers:
 
     def encode(self, read: Any) -> Tensor:
         """Rows [N, ...] as features [N, size]."""
-        flat = read.reshape(len(read), -1)
+        flat = numbers_of(read).reshape(len(read), -1)  # type: ignore[union-attr]
         mean, scale = (torch.tensor(each, dtype=torch.float64) for each in (self.mean, self.scale))
         features = ((flat - mean) / scale).nan_to_num()
         return (torch.cat([features, flat.isnan().double()], 1) if self.gaps else features).float()
 
     def values(self, read: Any, row: int) -> list[str]:
         """What a sentence says of a row, if it says it as it is."""
-        number = float(read[row]) if self.spoken else float("nan")
-        return [written(number)] if number == number else []
+        return spelled(read, row, self.plain) if self.spoken else []
 
     def unknown(self, read: Any, row: int) -> list[str]:
         """Values that say nothing to the network: none, of numbers."""
@@ -173,9 +182,8 @@ class Attribute:
         return [value for value in read[row] if self.spoken and value not in self._category]
 
     def unknown(self, read: Any, row: int) -> list[str]:
-        """Values that say nothing to the network: neither categories nor spoken, or more than there are slots."""
-        spoken = self.values(read, row)
-        return [v for v in read[row] if v not in self._category and v not in spoken] + spoken[self.slots :]
+        """Values that say nothing to the network: neither categories nor spoken."""
+        return [] if self.spoken else [value for value in read[row] if value not in self._category]
 
     def __str__(self) -> str:
         count = len(self.categories)
@@ -209,8 +217,10 @@ class Inputs:
         own = [texts[row] for row in rows]
         parts: list[Numbers | Attribute] = []
         for name, each in read.items():
-            if isinstance(each, Tensor):
-                parts.append(Numbers.learned(name, each[list(rows)], own, slots))
+            if isinstance(each, Tensor | Numerals):
+                some: Read = each[list(rows)] if isinstance(each, Tensor) else [each[row] for row in rows]
+                gaps = bool(numbers_of(each).isnan().any())  # type: ignore[union-attr]
+                parts.append(Numbers.learned(name, some, own, slots, gaps))
             else:
                 parts.append(Attribute.learned(name, [each[row] for row in rows], own, slots))
         found = cls(tuple(parts), frozenset())
@@ -245,8 +255,16 @@ class Inputs:
         checked = {part.name: part.check(read.get(part.name, part.absent(rows))) for part in self.parts}
         new = {f"{p.name}={v}": n for p in self.parts for n in range(rows) for v in p.unknown(checked[p.name], n)}
         if new:
-            some = ", ".join(f"{value!r} (row {row})" for value, row in list(new.items())[:4])
-            warnings.warn(f"{len(new)} values that were not in training say nothing: {some}.", stacklevel=4)
+            warnings.warn(f"{len(new)} values that were not in training say nothing: {_some_of(new)}.", stacklevel=4)
+        for part in self.parts:
+            values = checked[part.name]
+            more = {value: row for row in range(rows) for value in part.values(values, row)[part.slots :]}
+            if more:
+                warnings.warn(
+                    f"{part.name!r}: more than {part.slots} values, the most of a row in training; what comes after "
+                    f"them is not said: {_some_of(more)}.",
+                    stacklevel=4,
+                )
         return checked
 
     def encode(self, read: dict[str, Read], rows: Sequence[int]) -> Tensor:
@@ -283,6 +301,11 @@ class Inputs:
             tuple(Numbers(**part) if "shape" in part else Attribute(**part) for part in parts),
             frozenset(content["telling"]),
         )
+
+
+def _some_of(values: dict[str, int]) -> str:
+    """A few values with their rows, in words."""
+    return ", ".join(f"{value!r} (row {row})" for value, row in list(values.items())[:4])
 
 
 def vars_of(part: Numbers | Attribute) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..job import Evaluating, Job, Prepared, digest_of
 from ..splits import split_rows
 from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
 from .colours import builtin_colours
-from .columns import Read, key_of, read_columns, read_rows
+from .columns import Read, Rows, key_of, read_columns, read_rows
 from .inputs import Inputs
 from .network import FEEDS, Batch, DescribeNetwork
 from .picture import draw_said, patches
@@ -129,8 +129,8 @@ class DescribeModel(Job):
         """Batches of rows, and a network that describes them; an input is on one side alone where there are enough."""
         if data is None:
             self.input, self.output, self.unit = ("r", "g", "b"), "name", "char"
-        frame = builtin_colours() if data is None else read_rows(data)
-        read, sentences = self._pairs(frame)
+        rows = Rows(builtin_colours()) if data is None else read_rows(data)
+        read, sentences = self._pairs(rows)
         groups = list(_groups(read).values())
         if len(groups) < 2 or len(set(sentences)) < 2:
             what = "inputs" if len(groups) < 2 else f"sentences in the column {self.output!r}"
@@ -142,7 +142,7 @@ class DescribeModel(Job):
         )
         if self.network is None:
             self.prepare(read, sentences, learned)
-            self.input = self._names(frame)
+            self.input = self._names(rows)
         training = _some(read, sentences, learned)
         self._remember(*training)
         self._kept = _some(read, sentences, kept)
@@ -263,24 +263,24 @@ class DescribeModel(Job):
             self.embedding, self.dropout, self.smoothing,
         )  # fmt: skip
 
-    def _read(self, frame: "DataFrame") -> dict[str, Read]:
+    def _read(self, rows: Rows) -> dict[str, Read]:
         """The columns that are read."""
-        read = read_columns(frame, self._names(frame), self.attributes)
+        read = read_columns(rows, self._names(rows), self.attributes)
         return read if self.network is None or self.inputs is None else self.inputs.check(read)
 
-    def _names(self, frame: "DataFrame") -> Sequence[str]:
+    def _names(self, rows: Rows) -> Sequence[str]:
         """The columns that are read: all but the output if none was named."""
-        return tuple(self.input) or tuple(name for name in frame.columns if name != self.output)
+        return tuple(self.input) or tuple(name for name in rows.frame.columns if name != self.output)
 
-    def _pairs(self, frame: "DataFrame") -> tuple[dict[str, Read], list[str]]:
+    def _pairs(self, rows: Rows) -> tuple[dict[str, Read], list[str]]:
         """What is read and what is written, of all rows."""
-        sentences = list(texts(column(frame, self.output, "what is written")))
+        sentences = list(texts(column(rows.frame, self.output, "what is written")))
         for row, text in enumerate(sentences):
             if not text.strip():
                 raise DataError(f"the column {self.output!r}, row {row}: expected a sentence, got an empty one.")
             if any(map(is_slot, text)):
                 raise DataError(f"the column {self.output!r}, row {row}: expected no characters of private use.")
-        return self._read(frame), sentences
+        return self._read(rows), sentences
 
     def _remember(self, read: dict[str, Read], sentences: Sequence[str]) -> None:
         """Keep rows of the training, and the most frequent sentence, to compare with."""

@@ -11,7 +11,7 @@ from elman.training.curve import INK
 from elman.training.files import write_picture
 
 from .colours import COLOURS
-from .columns import Read
+from .columns import Read, numbers_of
 
 _ROWS, _COLUMNS = 12, 3
 
@@ -27,8 +27,8 @@ def patches(read: dict[str, Read]) -> Tensor | None:
         return (images[0] - low) / (high - low).clamp(min=1e-12)
     names = {name.lower(): name for name in read}
     for colour in COLOURS:
-        parts = [read[names[part]] for part in colour if part in names]
-        numbers = [part for part in parts if isinstance(part, Tensor) and part.dim() == 1 and not part.isnan().any()]
+        parts = [numbers_of(read[names[part]]) for part in colour if part in names]
+        numbers = [part for part in parts if part is not None and part.dim() == 1 and not part.isnan().any()]
         if len(numbers) == 3:
             rgb = torch.stack(numbers, 1)
             return (rgb / (1 if rgb.max() <= 1 else 255)).clamp(0, 1)[:, None, None]

@@ -1,5 +1,6 @@
 """The translate job: a sequence to another one: words to their sound, dates to a norm, languages to each other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +20,7 @@ from ..ensemble import EnsembleJob, rows_of
 from ..inputs import check_network
 from ..job import Evaluating, Prepared, digest_of
 from ..splits import groups_in, split_groups, split_rows
-from ..symbols import EOS, PAD, UNITS, Symbols
+from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
 from .dates import builtin_dates
 from .network import Batch, TranslateEnsemble, TranslateNetwork
 from .numbers import builtin_numbers
@@ -118,6 +119,10 @@ class TranslateModel(EnsembleJob):
         check_network(self.cell, self.dropout, **sizes, minimum_count=self.minimum_count, beam=self.beam)
         if not 0 <= self.smoothing < 1:
             raise ArgumentError(f"expected 0 <= smoothing < 1, got {self.smoothing}.")
+        if self.input == self.output:
+            raise ArgumentError(
+                f"expected what is read to be another column than what is written, got {self.input!r} for both."
+            )
         for unit in (self.unit, self.output_unit or self.unit):
             if unit not in UNITS:
                 raise ArgumentError(f"expected unit to be char, word or bpe, got {unit!r}.")
@@ -149,6 +154,12 @@ class TranslateModel(EnsembleJob):
         """Find the symbols, and make a network with weights drawn from the seed."""
         self.sources = Symbols.learned(sources, self.unit, self.minimum_count, self.vocabulary)
         self.targets = Symbols.learned(targets, self.output_unit or self.unit, self.minimum_count, self.vocabulary)
+        for name, symbols in ((self.input, self.sources), (self.output, self.targets)):
+            if len(symbols) == UNKNOWN + 1:
+                raise DataError(
+                    f"the column {name!r}: expected symbols that occur {self.minimum_count} times or more, got none: "
+                    "give more rows, or a smaller minimum_count."
+                )
         ratios = [
             len(self.targets.cut(t)) / max(1, len(self.sources.cut(s))) for s, t in zip(sources, targets, strict=True)
         ]
@@ -174,7 +185,7 @@ class TranslateModel(EnsembleJob):
 
         Args:
             data: whatever `data.read_table` takes, with the column that is read.
-            n_best: how many translations of each row.
+            n_best: how many translations of each row; fewer where the beam has not found as many.
 
         Returns:
             A frame with "output" and "log probability"; with several, lists of them, the best first.
@@ -269,8 +280,12 @@ class TranslateModel(EnsembleJob):
         sources = self._read(frame)
         targets = list(texts(column(frame, self.output, "what is written")))
         for name, some in ((self.input, sources), (self.output, targets)):
-            if all(not text.strip() for text in some):
-                raise DataError(f"the column {name!r}: expected text, got {len(some)} empty rows.")
+            empty = [row for row, text in enumerate(some) if not text.strip()]
+            if empty:
+                raise DataError(
+                    f"the column {name!r}, row {empty[0]}: expected text, got none there and so in {len(empty)} of "
+                    f"{len(some)} rows: fill them in, or leave them out."
+                )
         return sources, targets
 
     def _batches(self, sources: Sequence[str], targets: Sequence[str], seed: int | None) -> Padded:
@@ -300,7 +315,8 @@ class TranslateModel(EnsembleJob):
                     network, first, states=states, width=self.beam, n_best=n_best, max_length=most, eos=EOS, pad=PAD
                 )
                 for rows, scores in zip(made.tokens.tolist(), made.scores.tolist(), strict=True):
-                    found.append([(self.targets.decode(row), s) for row, s in zip(rows, scores, strict=True)])
+                    some = zip(rows, scores, strict=True)
+                    found.append([(self.targets.decode(row), s) for row, s in some if s > -math.inf])
         return found
 
     def _scored(self, sources: Sequence[str], targets: Sequence[str]) -> TranslateScore:

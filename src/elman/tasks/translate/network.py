@@ -12,7 +12,7 @@ from elman.training import Loss
 
 from ..ensemble import Ensemble, mean_logits
 from ..inputs import CELLS
-from ..symbols import EOS
+from ..symbols import EOS, PAD, UNKNOWN
 
 
 class Batch(NamedTuple):
@@ -75,8 +75,9 @@ class TranslateNetwork(nn.Module):
         )
 
     def forward(self, tokens: Tensor, states: Any) -> tuple[Tensor, Any]:
-        """A step for `elman.decoding`: tokens [B] and states -> logits [B, V] and states."""
-        return self.model(tokens, states)  # type: ignore[no-any-return]
+        """A step for `elman.decoding`: tokens [B] and states -> logits [B, V] and states; not what is unknown."""
+        logits, states = self.model(tokens, states)
+        return logits.index_fill(1, torch.tensor([PAD, UNKNOWN], device=logits.device), -torch.inf), states
 
     def encode(self, source: Tensor, lengths: Tensor) -> Any:
         """The states from which the decoder starts."""
@@ -88,14 +89,15 @@ class TranslateNetwork(nn.Module):
         return y  # type: ignore[no-any-return]
 
     def loss(self, batch: Batch, state: None) -> Loss:
-        """The loss over rows, each symbol from those before it."""
+        """The loss over rows, each symbol from those before it; one that is not known is read, but not learned."""
         states = self.encode(batch.source, batch.source_lengths)
         fed = torch.cat([torch.full_like(batch.target[:1], EOS), batch.target[:-1]])
         logits, _ = self.model.sequence(fed, states, batch.lengths)
         live = torch.arange(len(fed), device=fed.device).unsqueeze(1) < batch.lengths
+        live = live & (batch.target != UNKNOWN)
         smoothing = self.smoothing if self.training else 0.0
         total = functional.cross_entropy(logits[live], batch.target[live], reduction="sum", label_smoothing=smoothing)
-        count = int(batch.lengths.sum())
+        count = int(live.sum())
         return Loss(total, count, count)
 
     def weights(self, batch: Batch) -> Tensor:
