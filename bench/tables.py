@@ -28,7 +28,8 @@ INTRODUCTION = """# What is learned
 Written by `python -m bench.tables --write`, row by row. {head}
 
 Each figure comes from one training from nothing with the seed beside it. What had to be chosen in a training (the best
-step or epoch) was chosen on validation data; test data were used once, for the figure.
+step or epoch) was chosen on validation data; test data were used once, for the figure, but where [log.md](log.md) says
+otherwise.
 """
 
 
