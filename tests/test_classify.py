@@ -86,6 +86,7 @@ def test_it_comes_back_from_its_file(reader):
         assert "readout.weight" in file.keys()  # noqa: SIM118
 
 
+@pytest.mark.slow
 def test_it_learns_vectors(tmp_path):
     path = tmp_path / "walks.jsonl"
     polars.DataFrame(walks(200)).write_ndjson(path)

@@ -126,3 +126,11 @@ def test_whole_numbers_before_broken_ones():
     assert read_table({"t": [-35, None, 55.5]})["t"].to_list() == [-35.0, None, 55.5]
     with pytest.raises(DataError, match="one kind"):
         read_table({"t": [1, "a"]})
+
+
+def test_a_damaged_gz_is_told(tmp_path):
+    whole = gzip.compress(b"text,label\n" + b"".join(b"row %d,a\n" % n for n in range(999)))
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(whole[:40] + bytes(60) + whole[100:])
+    with pytest.raises(DataError, match=r"rows\.csv\.gz"):
+        read_table(path)

@@ -21,7 +21,7 @@ PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in NOT_TO_R
 
 
 # seconds of training
-LONG = {"power.md", "forecast.md", "translate.md", "classify.md", "tag.md", "describe.md", "jobs.md"}
+LONG = {"power.md", "forecast.md", "translate.md", "classify.md", "tag.md", "describe.md", "jobs.md", "music.md"}
 
 
 @pytest.mark.parametrize(

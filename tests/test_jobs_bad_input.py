@@ -144,6 +144,7 @@ def test_few_rows_a_label_are_enough():
     assert model.about["rows for validation"] == 4
 
 
+@pytest.mark.slow
 def test_pictures_of_an_earlier_model_go(tmp_path):
     out, picture = tmp_path / "m.elman", tmp_path / "m.labels.png"
     small = {"hidden_size": 4, "embedding": 4, "epochs": 1}

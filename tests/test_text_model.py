@@ -120,6 +120,7 @@ def test_a_long_text_is_scored_in_one_stream(rhymer, monkeypatch):
     assert model.score(RHYME).bits_per_character == pytest.approx(whole, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_words_are_measured_per_character():
     model = TextModel(**{**SMALL, "unit": "word", "epochs": 6, "batch_size": 1, "window": 10}).fit(RHYME)
     score = model.score(RHYME)

@@ -81,6 +81,7 @@ def test_it_comes_back_from_its_file(writer):
     assert back.predict(rows).equals(model.predict(rows)) and back.checked == model.checked
 
 
+@pytest.mark.slow
 def test_words_to_words():
     rows = [{"input": f"x {a} y {b}", "output": f"{b} {a}"} for a in "pqrstu" for b in "pqrstu"] * 6
     model = TranslateModel(unit="word", **SMALL).fit(rows, threads=1)

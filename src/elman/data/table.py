@@ -119,8 +119,8 @@ def _check_kinds(name: str, frame: "DataFrame", data: bytes, kind: str) -> None:
     """Raise where a column holds both texts and lists, of which polars makes texts that look like JSON."""
     import polars
 
-    like = polars.selectors.string().str.contains(r"^\s*[\[{]").any()
-    doubtful = [each for each, found in frame.select(like).to_dicts()[0].items() if found] if frame.height else []
+    written = [each for each in frame.columns if frame[each].dtype == polars.String]
+    doubtful = [each for each in written if frame[each].str.contains(r"^\s*[\[{]").any()]
     if not doubtful:
         return
     rows = [json.loads(line) for line in data.splitlines() if line.strip()] if kind == "lines" else json.loads(data)
