@@ -62,6 +62,9 @@ def test_fit_predict_score(elman_forecast, tmp_path):
     found = json.loads(said)
     assert (code, found["origins"], found["horizon"]) == (0, 2, 12)
     assert found["figures"]["naive"]["mae"] > found["figures"]["network"]["mae"]
+    code, said, _ = elman_forecast("score", out, data, "--origins", 50)
+    assert "1 of 1 series are too short for 50 forecasts: 11 were made in all" in said
+    assert "linear is left out" in said
     code, said, _ = elman_forecast("predict", out, "--json", "--horizon", 2)
     assert [row["time"] for row in json.loads(said)] == ["1961-01-01", "1961-02-01"]
 

@@ -203,6 +203,18 @@ def test_scores_follow_the_origins(fitted):
     assert (many.origins, many.values, many.horizon) == (12, 60, 5)
     assert set(many.figures) == {"network", "naive", "seasonal naive", "drift", "linear"}
     assert many.to_json()["figures"]["network"]["mae"] == many.network.mae
+    assert many.notes == ()
+    most = model.score(
+        frame.filter(pl.int_range(pl.len()).over("shop") < 30 + 20 * (pl.col("shop") == "s1")), origins=6
+    )
+    assert most.origins == 3 + 6 + 3
+    assert most.notes[0] == "2 of 3 series are too short for 6 forecasts: 12 were made in all"
+    assert most.notes[1].startswith("linear is measured on the others alone: too few steps to learn from before")
+    assert "in 1 of 3 series" in most.notes[1]
+    most = model.score(frame, origins=100)
+    assert "linear" not in most.figures
+    assert "linear is left out" in most.notes[1]
+    assert "in 3 of 3 series" in most.notes[1]
     with pytest.raises(DataError, match="smaller horizon"):
         model.score(frame, 100)
     for stride in (0, -1):

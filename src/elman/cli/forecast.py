@@ -263,5 +263,7 @@ def _show_score(console: Console, found: "Score", as_json: bool) -> None:
         shown = [f"{value:.4g}" for value in (figures.mse, figures.mae, figures.mase)]
         table.add_row(name, *shown, f"{figures.coverage:.1%}", f"{figures.interval:.4g}")
     console.print(table)
+    for note in found.notes:
+        console.print(f"Note: {note}.", style="yellow")
     if found.warning:
         console.print(f"Warning: {found.warning}", style="yellow")

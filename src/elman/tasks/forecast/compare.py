@@ -1,5 +1,7 @@
 """Forecasts of a network beside those of simple methods, from the same origins."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from .baselines import Simple, drift, linear, naive, seasonal_naive
@@ -47,6 +49,32 @@ def origins_of(steps: int, horizon: int, origins: int, stride: int) -> list[int]
     """The first steps of the last forecasts of a series, ascending; fewer where it is short."""
     found = [steps - horizon - back * stride for back in range(origins)]
     return sorted(step for step in found if step >= 3)
+
+
+def shortfalls(
+    places: Sequence[Sequence[int]], origins: int, rivals: Mapping[tuple[int, int], Rival]
+) -> tuple[str, ...]:
+    """What a score must say: series with fewer forecasts than were asked for, and those without a linear rival.
+
+    Args:
+        places: the origins of each series.
+        origins: how many were asked for.
+        rivals: by series and coordinate.
+    """
+    notes = []
+    short = sum(len(each) < origins for each in places)
+    if short:
+        made = sum(map(len, places))
+        notes.append(f"{short} of {len(places)} series are too short for {origins} forecasts: {made} were made in all")
+    scored = {row for row, _ in rivals}
+    without = {row for row, place in rivals if rivals[row, place].linear is None}
+    if without:
+        left = "left out" if without == scored else "measured on the others alone"
+        notes.append(
+            f"linear is {left}: too few steps to learn from before the first forecast in {len(without)} of "
+            f"{len(scored)} series"
+        )
+    return tuple(notes)
 
 
 def _carried(y: np.ndarray) -> np.ndarray:

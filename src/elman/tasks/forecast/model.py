@@ -20,7 +20,7 @@ from elman.training.settings import at_least, check_seed
 
 from .calibrate import calibrate
 from .checks import check_columns, listed, warn_of_units
-from .compare import Rival, origins_of
+from .compare import Rival, origins_of, shortfalls
 from .example import passengers
 from .heads import HEADS
 from .network import ForecastNetwork
@@ -314,8 +314,8 @@ class ForecastModel(Job):
         Args:
             data: a long frame; None for that of `fit`.
             horizon: steps ahead.
-            origins: forecasts of each series; the last one ends with the series. By default as many as the steps
-                that were held out allow.
+            origins: forecasts of each series, fewer of a short one; the last one ends with the series. By default as
+                many as the steps that were held out allow.
             stride: steps from one origin to the next; by default the horizon.
             level: of the interval.
             samples: paths that are drawn.
@@ -352,7 +352,8 @@ class ForecastModel(Job):
             for (row, step), drawn in zip(used[first:], values, strict=False):
                 for place in range(drawn.shape[-1]):
                     rivals[row, place].compare(tally, step, drawn[..., place])
-        return Score(horizon, len(used), int(tally.sums[NETWORK][0]), level, tally.figures())
+        notes = shortfalls(places, origins, rivals)
+        return Score(horizon, len(used), int(tally.sums[NETWORK][0]), level, tally.figures(), notes)
 
     def cross_validate(
         self, data: Any = None, folds: int = 3, horizon: int | None = None, **options: Any

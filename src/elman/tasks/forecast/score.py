@@ -42,6 +42,7 @@ class Score:
         values: how many observed values they were compared with.
         level: of the interval: 0.9.
         figures: of "network", "naive", "seasonal naive" (where there is a season), "drift" and "linear".
+        notes: where it is less than was asked for, a sentence each.
     """
 
     horizon: int
@@ -49,6 +50,7 @@ class Score:
     values: int
     level: float
     figures: dict[str, Figures]
+    notes: tuple[str, ...] = ()
 
     @property
     def network(self) -> Figures:
