@@ -430,6 +430,24 @@ def test_the_command(tmp_path, monkeypatch):
         CliRunner().invoke(cli.app, ["music", "fit", "none.mid"], catch_exceptions=False)
 
 
+def test_a_model_worse_than_what_is_simple_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    np.savez("coins.npz", **{str(n): draw.integers(0, 2, (9, 3)) for n in range(12)})
+    wild = ["--hidden-size", 8, "--epochs", 1, "--updates", 5, "--learning-rate", 1.0, "--threads", 1]
+
+    def run(*words):
+        done = CliRunner().invoke(cli.app, ["music", *map(str, words)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "Warning: the model does not beat" in run("fit", "coins.npz", *wild)
+    assert "Warning: the model does not beat" in run("score", "model.elman", "coins.npz")
+    for words, pieces in ((("score", "model.elman", "coins.npz"), 12), (("fit", "coins.npz", *wild), 1)):
+        told = json.loads(run(*words, "--json"))
+        assert told["warning"].startswith("the model does not beat") and told["pieces"] == pieces
+
+
 def test_what_a_frame_is_comes_back_from_plain_values():
     for keyboard in (None, Keyboard(60, 61, 2)):
         form = Form("binary", ("a", "b"), False, keyboard, 90.0, (0.0, 0.0), (1.0, 1.0))

@@ -73,6 +73,7 @@ class MusicModel(Job):
 
     Attributes:
         form: what a frame is, once that is known.
+        found: the score on what was kept for validation, after `fit`.
 
     `fit` takes whatever `data.read_pieces` does, or None for folk tunes.
     """
@@ -104,6 +105,7 @@ class MusicModel(Job):
     patience: int = 10
 
     form: Form | None = field(default=None, init=False, repr=False)
+    found: MusicScore | None = field(default=None, init=False, repr=False)
     simple: Switches | Walks | None = field(default=None, init=False, repr=False)
     _validation_data: Any = field(default=None, init=False, repr=False)
     _kept: Sequence[Part] = field(default=(), init=False, repr=False)
@@ -171,7 +173,8 @@ class MusicModel(Job):
         """Measure on what was kept for validation, and draw some of it beside what the model makes."""
         if not self._kept:
             return
-        self.checked = self._scored(self._kept).figures()
+        self.found = self._scored(self._kept)
+        self.checked = self.found.figures()
         if out is not None and self.form is not None:
             real = max(self._kept, key=lambda part: len(part.frames)).frames[:256]
             made = self.sample(len(real), seed=self.seed)
