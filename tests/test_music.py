@@ -430,6 +430,19 @@ def test_the_command(tmp_path, monkeypatch):
         CliRunner().invoke(cli.app, ["music", "fit", "none.mid"], catch_exceptions=False)
 
 
+def test_what_it_cannot_go_on_from(player, tmp_path):
+    model, out = player
+    pieces = tmp_path / "pieces.jsonl"
+    pieces.write_text('{"roll": []}\n{"roll": [[1, 0, 0, 0]]}\n')
+    said = r"pieces\.jsonl: expected a first piece with steps to go on from, got an empty one"
+    with pytest.raises(DataError, match=said):
+        model.sample(3, prompt=pieces)
+    done = CliRunner().invoke(cli.app, ["music", "sample", str(out), "--prompt", str(pieces), "--steps", "3"])
+    assert done.exit_code and isinstance(done.exception, DataError) and "pieces.jsonl: expected" in str(done.exception)
+    with pytest.raises(ArgumentError, match="expected a tempo of 3"):
+        model.write(model.sample(3, seed=0), tmp_path / "new.mid", tempo=0)
+
+
 def test_a_model_worse_than_what_is_simple_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     draw = np.random.default_rng(0)

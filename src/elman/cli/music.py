@@ -194,7 +194,7 @@ def sample(
     from elman.tasks import MusicModel
 
     loaded = MusicModel.load(model, device)
-    begun = None if prompt is None or prompt_steps == 0 else loaded.frames(prompt)[0][:prompt_steps]
+    begun = None if prompt is None or prompt_steps == 0 else loaded.begun(prompt)[:prompt_steps]
     made = loaded.sample(steps, prompt=begun, temperature=temperature, seed=seed)
     whole = made if begun is None else torch.cat([begun, made])
     if out is None:

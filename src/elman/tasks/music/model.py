@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from elman.data import Keyboard, Padded, PieceColumns, Pieces, paths_of, read_pieces, write_midi
-from elman.errors import ArgumentError, NumericsError
+from elman.errors import ArgumentError, DataError, NumericsError
 from elman.training import Measure
 from elman.training.files import beside, write_atomically
 from elman.training.settings import above, at_least, check_seed
@@ -197,6 +197,7 @@ class MusicModel(Job):
 
         Raises:
             ArgumentError: steps, a temperature or a seed that mean nothing.
+            DataError: a prompt that cannot be read, or whose first piece is empty.
             NumericsError: real channels that grew beyond all numbers.
         """
         at_least("steps", steps, 0)
@@ -218,6 +219,17 @@ class MusicModel(Job):
         """
         _, form = self._parts()
         return [form.decode(part.frames) for part in self._encoded(data)]
+
+    def begun(self, prompt: Any) -> Tensor:
+        """The first piece of a prompt [T, I], in the data's own units.
+
+        Args:
+            prompt: as for `fit`.
+
+        Raises:
+            DataError: it is empty.
+        """
+        return self._parts()[1].decode(self._prompt(prompt))
 
     def score(self, data: Any) -> MusicScore:
         """How well the model foresees pieces, beside what is simple.
@@ -271,7 +283,7 @@ class MusicModel(Job):
         path = Path(path)
         match path.suffix.lower():
             case ".mid" | ".midi":
-                written = write_midi(frames, self._keys(), tempo or form.tempo)
+                written = write_midi(frames, self._keys(), form.tempo if tempo is None else tempo)
             case ".csv":
                 written = frames_as_csv(frames, form).encode()
             case ".npy":
@@ -367,7 +379,13 @@ class MusicModel(Job):
     def _prompt(self, prompt: Any) -> Tensor:
         """The frames [T, I] of a prompt."""
         _, form = self._parts()
-        return self._encoded(prompt)[0].frames if prompt is not None else torch.zeros(0, len(form.channels))
+        if prompt is None:
+            return torch.zeros(0, len(form.channels))
+        first = self._encoded(prompt)[0].frames
+        if not len(first):
+            what = prompt if isinstance(prompt, Path) else type(prompt).__name__
+            raise DataError(f"{what}: expected a first piece with steps to go on from, got an empty one.")
+        return first
 
     def _passes(self, parts: Sequence[Part]) -> Passes:
         form = self.form
