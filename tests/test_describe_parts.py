@@ -240,12 +240,9 @@ def test_what_was_not_in_training_is_told():
     with pytest.warns(UserWarning, match=r"1 values that were not in training say nothing: 'kids=maybe' \(row 0\)"):
         some.check(read([{"a": {"kids": "maybe"}, "n": 1}], "a", "n"))
     more = [{"a": {"food": ["thai"]}, "n": 1}, {"a": {"food": ["wok", "thai", "wok", "fish"]}, "n": 1}]
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match=r"^'food': more than 2 values, .*: 'wok' \(row 1\), 'fish' \(row 1\)") as told:
         some.check(read(more, "a", "n"))
-    assert [str(each.message) for each in told] == [
-        "'food': more than 2 values, the most of a row in training; what comes after them is not said: "
-        "'wok' (row 1), 'fish' (row 1)."
-    ]
+    assert len(told) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         some.check(read([{"a": {"name": "never seen", "kids": "yes"}, "n": 1}], "a", "n"))

@@ -430,6 +430,37 @@ def test_the_command(tmp_path, monkeypatch):
         CliRunner().invoke(cli.app, ["music", "fit", "none.mid"], catch_exceptions=False)
 
 
+def test_what_it_cannot_go_on_from(player, tmp_path):
+    model, out = player
+    pieces = tmp_path / "pieces.jsonl"
+    pieces.write_text('{"roll": []}\n{"roll": [[1, 0, 0, 0]]}\n')
+    said = r"pieces\.jsonl: expected a first piece with steps to go on from, got an empty one"
+    with pytest.raises(DataError, match=said):
+        model.sample(3, prompt=pieces)
+    done = CliRunner().invoke(cli.app, ["music", "sample", str(out), "--prompt", str(pieces), "--steps", "3"])
+    assert done.exit_code and isinstance(done.exception, DataError) and "pieces.jsonl: expected" in str(done.exception)
+    with pytest.raises(ArgumentError, match="expected a tempo of 3"):
+        model.write(model.sample(3, seed=0), tmp_path / "new.mid", tempo=0)
+
+
+def test_a_model_worse_than_what_is_simple_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    np.savez("coins.npz", **{str(n): draw.integers(0, 2, (9, 3)) for n in range(12)})
+    wild = ["--hidden-size", 8, "--epochs", 1, "--updates", 5, "--learning-rate", 1.0, "--threads", 1]
+
+    def run(*words):
+        done = CliRunner().invoke(cli.app, ["music", *map(str, words)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "Warning: the model does not beat" in run("fit", "coins.npz", *wild)
+    assert "Warning: the model does not beat" in run("score", "model.elman", "coins.npz")
+    for words, pieces in ((("score", "model.elman", "coins.npz"), 12), (("fit", "coins.npz", *wild), 1)):
+        told = json.loads(run(*words, "--json"))
+        assert told["warning"].startswith("the model does not beat") and told["pieces"] == pieces
+
+
 def test_what_a_frame_is_comes_back_from_plain_values():
     for keyboard in (None, Keyboard(60, 61, 2)):
         form = Form("binary", ("a", "b"), False, keyboard, 90.0, (0.0, 0.0), (1.0, 1.0))

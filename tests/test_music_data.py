@@ -72,6 +72,17 @@ def test_silent_bars_before_the_music_go(tmp_path):
     assert read_midi(file, KEYS).frames[:, 0].tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("ticks", [1, 40_000, 0xFFFFFF])
+def test_a_tempo_that_a_file_has_can_be_written(tmp_path, ticks):
+    file = saved(tmp_path / "a.mid", mido.MetaMessage("set_tempo", tempo=ticks), on(60), on(60, 100, velocity=0))
+    tempo = read_midi(file, KEYS).tempo
+    (tmp_path / "b.mid").write_bytes(write_midi(drawn(9, KEYS), KEYS, tempo))
+    assert read_midi(tmp_path / "b.mid", KEYS).tempo == tempo == 60e6 / ticks
+    for wrong in (0.0, 3.5, 7e7, float("nan")):
+        with pytest.raises(ArgumentError, match=r"a tempo of 3\.58 to 60,000,000 beats a minute, got"):
+            write_midi(drawn(9, KEYS), KEYS, wrong)
+
+
 def test_repeated_notes_need_attacks():
     frames = torch.zeros(4, 10)
     frames[:, 0] = 1
@@ -100,7 +111,7 @@ def test_midi_that_has_no_beats(tmp_path):
         read_midi(saved(tmp_path / "a.mid", on(60), kind=2), KEYS)
     with pytest.raises(DataError, match=r"at most 1,000,000 steps, got \d.*smaller resolution"):
         read_midi(saved(tmp_path / "b.mid", on(60), on(60, 2**27, velocity=0), ticks=1), KEYS)
-    with pytest.raises(ArgumentError, match="4 to 1000 beats a minute, got 2"):
+    with pytest.raises(ArgumentError, match="to 60,000,000 beats a minute, got 2"):
         write_midi(torch.zeros(3, 10), KEYS, 2)
     with pytest.raises(ArgumentError, match=r"frames \[T, 10\], got \[3, 5\]"):
         write_midi(torch.zeros(3, 5), KEYS, 100)
@@ -178,6 +189,8 @@ class Hostile:
         ({"rain": [1, 2]}, {"channels": ("rein",)}, "'rein' for a channel: did you mean 'rain'"),
         ({"roll": [[[1]]]}, {"input": "rolls"}, "'rolls' for the frames: did you mean 'roll'"),
         ({"rain": [1, 2], "well": ["x", "x"]}, {"id": "wel"}, "'wel' for the pieces: did you mean 'well'"),
+        ({"rain": [1, 2, 3], "well": ["x", None, "x"]}, {"id": "well"}, "'well', row 1: expected an id, got nothing"),
+        ({"roll": [[[1]], [[0]]], "well": [None, "x"]}, {"id": "well"}, "'well', row 0: expected an id, got nothing"),
         ({"a": [[[1]]], "b": [[[1]]]}, {}, r"which column is read \(input\): there are 'a', 'b'"),
         ({"a": [[[[1]]]]}, {}, r"'a', row 0: expected frames \[T, I\], got axes \[1, 1, 1\]"),
     ],

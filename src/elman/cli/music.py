@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from . import job, search
 
@@ -157,8 +158,14 @@ def fit(
             *([("left out", told["left out"])] if "left out" in told else []),
         ]
 
+    def show(console: Console) -> None:
+        console.print("\n".join(job.figures_as_text(model.checked)))
+        if model.found is not None and model.found.warning:
+            console.print(f"Warning: {model.found.warning}", style="yellow")
+
     job.fit_job(
-        model, data or None, out, facts,  # type: ignore[arg-type]
+        model, data or None, out, facts, show=show,  # type: ignore[arg-type]
+        figures=lambda: {} if model.found is None else model.found.to_json(),
         quiet=quiet, as_json=as_json, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
         nodes=nodes, time_limit=time_limit, validation_data=validation_data or None,
     )  # fmt: skip
@@ -188,7 +195,7 @@ def sample(
     from elman.tasks import MusicModel
 
     loaded = MusicModel.load(model, device)
-    begun = None if prompt is None or prompt_steps == 0 else loaded.frames(prompt)[0][:prompt_steps]
+    begun = None if prompt is None or prompt_steps == 0 else loaded.begun(prompt)[:prompt_steps]
     made = loaded.sample(steps, prompt=begun, temperature=temperature, seed=seed)
     whole = made if begun is None else torch.cat([begun, made])
     if out is None:
@@ -210,6 +217,6 @@ def score(
     from elman.tasks import MusicModel
 
     found = MusicModel.load(model, device).score(data)
-    job.print_figures(found.figures(), as_json)
+    job.print_figures(found.to_json() if as_json else found.figures(), as_json)
     if found.warning and not as_json:
         typer.echo(f"Warning: {found.warning}")

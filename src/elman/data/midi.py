@@ -14,6 +14,7 @@ from elman.errors import ArgumentError, DataError, SetupError
 ENDINGS = (".mid", ".midi")
 DRUMS = 9  # the channel whose notes are no pitches
 MOST = 1_000_000  # steps of a piece
+_MINUTE, _SLOWEST = 60e6, 0xFFFFFF  # microseconds; a file has three bytes for those of a beat
 _TEMPO, _TICKS, _VELOCITY = 500_000, 24, 80
 _PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
@@ -99,7 +100,7 @@ def read_midi(path: Path, keyboard: Keyboard) -> MidiPiece:
         frames[start - first : end - first, key - keyboard.lowest] = 1
         if keyboard.attacks:
             frames[start - first, keyboard.keys + key - keyboard.lowest] = 1
-    return MidiPiece(frames, 60e6 / tempo, len(found) - len(inside), drums)
+    return MidiPiece(frames, _MINUTE / tempo, len(found) - len(inside), drums)
 
 
 def write_midi(frames: Tensor, keyboard: Keyboard, tempo: float) -> bytes:
@@ -115,8 +116,10 @@ def write_midi(frames: Tensor, keyboard: Keyboard, tempo: float) -> bytes:
         SetupError: mido is not installed.
     """
     mido = _mido()
-    if not 4 <= tempo <= 1000:
-        raise ArgumentError(f"expected a tempo of 4 to 1000 beats a minute, got {tempo:g}.")
+    if not _MINUTE / _SLOWEST <= tempo <= _MINUTE:
+        raise ArgumentError(
+            f"expected a tempo of {_MINUTE / _SLOWEST:.2f} to 60,000,000 beats a minute, got {tempo:g}."
+        )
     if frames.dim() != 2 or frames.size(1) != len(keyboard.channels):
         raise ArgumentError(f"expected frames [T, {len(keyboard.channels)}], got {list(frames.shape)}.")
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))])

@@ -169,7 +169,7 @@ def _of_table(frame: "DataFrame", keyboard: Keyboard, columns: PieceColumns) -> 
     if columns.input is None and len(nested) > 1:
         raise DataError(f"expected to be told which column is read (input): there are {', '.join(map(repr, nested))}.")
     values = column(frame, columns.input or nested[0], "the frames")
-    names = [str(name) for name in (column(frame, columns.id, "the pieces") if columns.id else range(len(values)))]
+    names = _ids(frame, columns.id) if columns.id else [str(number) for number in range(len(values))]
     if columns.notes:
         return _of_notes(values, names, keyboard)
     rows = [_lists(value, values.name, number) for number, value in enumerate(values.to_list())]
@@ -181,7 +181,7 @@ def _of_steps(frame: "DataFrame", columns: PieceColumns) -> Pieces:
     """A table with a row for each step."""
     import polars
 
-    ids = column(frame, columns.id, "the pieces").to_list() if columns.id else ["all"] * frame.height
+    ids = _ids(frame, columns.id) if columns.id else ["all"] * frame.height
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric() or frame[name].dtype == polars.Boolean]
     names = columns.channels or tuple(name for name in numeric if name != columns.id)
     others = [name for name in frame.columns if name not in (*names, columns.id)]
@@ -197,8 +197,16 @@ def _of_steps(frame: "DataFrame", columns: PieceColumns) -> Pieces:
     steps = torch.stack([torch.from_numpy(each.cast(polars.Float64).to_numpy().copy()) for each in found], 1)
     places: dict[str, list[int]] = {}
     for row, name in enumerate(ids):
-        places.setdefault(str(name), []).append(row)
+        places.setdefault(name, []).append(row)
     return replace(_checked([steps[rows] for rows in places.values()], list(places), tuple(names)), named=True)
+
+
+def _ids(frame: "DataFrame", name: str) -> list[str]:
+    """Which piece each row belongs to."""
+    ids = column(frame, name, "the pieces")
+    if ids.null_count():
+        raise DataError(f"the column {name!r}, row {ids.is_null().arg_max()}: expected an id, got nothing.")
+    return [str(each) for each in ids]
 
 
 def _lists(value: Any, name: str, number: int) -> Tensor:

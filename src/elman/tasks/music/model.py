@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from elman.data import Keyboard, Padded, PieceColumns, Pieces, paths_of, read_pieces, write_midi
-from elman.errors import ArgumentError, NumericsError
+from elman.errors import ArgumentError, DataError, NumericsError
 from elman.training import Measure
 from elman.training.files import beside, write_atomically
 from elman.training.settings import above, at_least, check_seed
@@ -73,6 +73,7 @@ class MusicModel(Job):
 
     Attributes:
         form: what a frame is, once that is known.
+        found: the score on what was kept for validation, after `fit`.
 
     `fit` takes whatever `data.read_pieces` does, or None for folk tunes.
     """
@@ -104,6 +105,7 @@ class MusicModel(Job):
     patience: int = 10
 
     form: Form | None = field(default=None, init=False, repr=False)
+    found: MusicScore | None = field(default=None, init=False, repr=False)
     simple: Switches | Walks | None = field(default=None, init=False, repr=False)
     _validation_data: Any = field(default=None, init=False, repr=False)
     _kept: Sequence[Part] = field(default=(), init=False, repr=False)
@@ -171,7 +173,8 @@ class MusicModel(Job):
         """Measure on what was kept for validation, and draw some of it beside what the model makes."""
         if not self._kept:
             return
-        self.checked = self._scored(self._kept).figures()
+        self.found = self._scored(self._kept)
+        self.checked = self.found.figures()
         if out is not None and self.form is not None:
             real = max(self._kept, key=lambda part: len(part.frames)).frames[:256]
             made = self.sample(len(real), seed=self.seed)
@@ -194,6 +197,7 @@ class MusicModel(Job):
 
         Raises:
             ArgumentError: steps, a temperature or a seed that mean nothing.
+            DataError: a prompt that cannot be read, or whose first piece is empty.
             NumericsError: real channels that grew beyond all numbers.
         """
         at_least("steps", steps, 0)
@@ -215,6 +219,17 @@ class MusicModel(Job):
         """
         _, form = self._parts()
         return [form.decode(part.frames) for part in self._encoded(data)]
+
+    def begun(self, prompt: Any) -> Tensor:
+        """The first piece of a prompt [T, I], in the data's own units.
+
+        Args:
+            prompt: as for `fit`.
+
+        Raises:
+            DataError: it is empty.
+        """
+        return self._parts()[1].decode(self._prompt(prompt))
 
     def score(self, data: Any) -> MusicScore:
         """How well the model foresees pieces, beside what is simple.
@@ -268,7 +283,7 @@ class MusicModel(Job):
         path = Path(path)
         match path.suffix.lower():
             case ".mid" | ".midi":
-                written = write_midi(frames, self._keys(), tempo or form.tempo)
+                written = write_midi(frames, self._keys(), form.tempo if tempo is None else tempo)
             case ".csv":
                 written = frames_as_csv(frames, form).encode()
             case ".npy":
@@ -364,7 +379,13 @@ class MusicModel(Job):
     def _prompt(self, prompt: Any) -> Tensor:
         """The frames [T, I] of a prompt."""
         _, form = self._parts()
-        return self._encoded(prompt)[0].frames if prompt is not None else torch.zeros(0, len(form.channels))
+        if prompt is None:
+            return torch.zeros(0, len(form.channels))
+        first = self._encoded(prompt)[0].frames
+        if not len(first):
+            what = prompt if isinstance(prompt, Path) else type(prompt).__name__
+            raise DataError(f"{what}: expected a first piece with steps to go on from, got an empty one.")
+        return first
 
     def _passes(self, parts: Sequence[Part]) -> Passes:
         form = self.form

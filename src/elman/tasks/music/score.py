@@ -53,6 +53,10 @@ class MusicScore:
         best = min(self.simple, key=lambda name: self.simple[name].nats)
         return f"the model does not beat {best!r}: give it more pieces, or other options."
 
+    def to_json(self) -> dict[str, Any]:
+        """The figures by name, and the warning."""
+        return {**self.figures(), "warning": self.warning}
+
     def figures(self) -> dict[str, float]:
         """The figures by name."""
         found: dict[str, float] = {"pieces": self.pieces, "steps": self.steps}
