@@ -23,7 +23,8 @@ characters (--unit char). Without DATA the model learns where English words may 
 
 \b
 What is written, beside each other: model.elman, model.csv (the figures of the training), model.png (the learning
-curve), model.html (a report on one page), and model.elman.resume only while the training runs. A tenth of the rows is kept for validation.
+curve), model.html (a report on one page), and model.elman.resume only while the training runs. A tenth of the rows is
+kept for validation.
 """
 
 PREDICT = """
