@@ -21,7 +21,7 @@ JOBS = {
         TranslateModel(embedding=4, batch_size=9, **SMALL, dropout=0.0),
         [{"input": word, "output": word[::-1]} for word in WORDS],
     ),
-    "text": lambda: (TextModel(embedding=4, batch_size=4, window=16, **SMALL), " ".join(WORDS)),
+    "text": lambda: (TextModel(embedding=4, batch_size=4, window=16, **SMALL, dropout=0.0), " ".join(WORDS)),
     "forecast": lambda: (
         ForecastModel(horizon=4, season=(6,), **SMALL, dropout=0.0),
         [{"time": f"{1990 + n // 12}-{1 + n % 12:02}-01", "y": (n * n) % 17 + 0.1 * n} for n in range(150)],
