@@ -274,6 +274,7 @@ def test_the_kernels_run_and_nothing_is_computed_at_every_step():
     assert got == expected
 
 
+@pytest.mark.slow
 def test_torch_compile():
     layer = constrained("elman")
     x = random_tensor(T, B, I)

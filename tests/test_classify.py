@@ -176,6 +176,7 @@ def test_what_cannot_be_scored(reader, tmp_path):
         elman.tasks.TextModel.load(out)
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path):
     options = {"input": "word", "label": "kind", **SMALL, "epochs": 4, "dropout": 0.2}
     whole = ClassifyModel(**options).fit(words(120), threads=1)
@@ -222,6 +223,7 @@ def run(*words):
     return CliRunner().invoke(cli.app, ["classify", *map(str, words)])
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     table, out = tmp_path / "words.csv", tmp_path / "m.elman"
     read_table(words(300)).write_csv(table)

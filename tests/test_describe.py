@@ -64,6 +64,7 @@ def test_the_nearest_row_lends_its_sentence(guide):
     assert score.nearest.slots.count == 0 and score.inputs == 1
 
 
+@pytest.mark.slow
 def test_a_price_is_said_as_the_table_writes_it(tmp_path):
     table, out = tmp_path / "prices.csv", tmp_path / "m.elman"
     prices = [f"{euros}.{cents}" for euros in range(2, 14) for cents in ("50", "05", "90")]

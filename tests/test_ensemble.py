@@ -170,6 +170,7 @@ def test_clipping_is_that_of_each():
 
 
 @pytest.mark.parametrize("name", ["label", pytest.param("translations", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_stopped_ensemble_goes_on_as_if_it_had_not(name, tmp_path):
     from lightning.pytorch import Callback
 

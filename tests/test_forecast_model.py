@@ -67,6 +67,7 @@ def test_any_horizon(fitted, horizon):
     assert longer["mean"].is_between(5, 15).all()
 
 
+@pytest.mark.slow
 def test_a_file_holds_all_that_a_forecast_needs(fitted, tmp_path):
     model, frame = fitted
     model.save(tmp_path / "m.elman")

@@ -218,6 +218,7 @@ def test_it_comes_back_from_its_file(player, surfer, tmp_path):
         ClassifyModel.load(tmp_path / "m.elman")
 
 
+@pytest.mark.slow
 def test_it_resumes(tmp_path, monkeypatch):
     """Stopped in its second epoch, with pieces that are moved, it goes on there and ends in the same weights."""
     from elman.training.learner import Learner

@@ -95,6 +95,7 @@ def test_all_steps(layout):
         close(own.times(each, w.t()), each.double() @ w.double().t(), 5)
 
 
+@pytest.mark.slow
 def test_fewer_threads_than_were_asked_for():
     """As under OMP_THREAD_LIMIT, or inside another parallel region."""
     text = """

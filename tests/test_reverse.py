@@ -345,6 +345,7 @@ def test_the_transforms_of_torch_func():
 
 
 @pytest.mark.parametrize("options", [{}, {"lengths": LENGTHS}, {"targets": random_tensor(T, B, 2, seed=9)}])
+@pytest.mark.slow
 def test_in_one_graph_of_torch_compile(options):
     torch._dynamo.reset()
     layer, other = both("jordan")

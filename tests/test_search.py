@@ -84,6 +84,7 @@ def test_the_space_lies_around_the_options():
     assert space["learning_rate"].low < 1e-2 < space["learning_rate"].high
 
 
+@pytest.mark.slow
 def test_the_command_has_the_options_of_fit(tmp_path):
     table = tmp_path / "rows.csv"
     table.write_text("input,output\n" + "\n".join(f"{a}{b},{b}{a}" for a in "abcdef" for b in "abcdef"))

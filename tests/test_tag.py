@@ -175,6 +175,7 @@ def test_the_built_in_example():
     assert known["flexible"] == "00011000"  # flex-i-ble
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     table, out = tmp_path / "slots.jsonl", tmp_path / "m.elman"
     polars.DataFrame(commands(120)).write_ndjson(table)

@@ -71,6 +71,7 @@ def test_a_new_text_brings_new_symbols(tmp_path, changes):
     torch.testing.assert_close(now, was)
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_a_file_and_resumes_in_the_same_bits(rhymer, tmp_path):
     _, start = rhymer
 

@@ -217,6 +217,7 @@ def command(*arguments):
 
 
 @pytest.mark.parametrize("cell", [["elman"], ["jordan"], ["gru", "--threads", "1"]])
+@pytest.mark.slow
 def test_command(monkeypatch, cell):
     monkeypatch.setattr("elman.compiler.search.AXES", {"gates": (1, 2)})
     threads = torch.get_num_threads()
