@@ -3,14 +3,19 @@
 import os
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import elman.cli
+from elman.cli import app
 from elman.cli.doctor import findings
+from elman.cli.job import OF_RUN
 from elman.compiler import cache_folder, find_compiler
 from elman.errors import ShapeError
+from elman.tasks import JOBS
 from elman.version import __version__
 
 
@@ -197,3 +202,22 @@ def test_show_draws_every_stage_in_every_format(cell, options, format):
     begins = {"text": "", "mermaid": "%%", "svg": "<svg"}
     assert done.stdout.startswith(begins[format])
     assert len(done.stdout.splitlines()) > 5
+
+
+NO_OPTIONS_OF_A_MODEL = {
+    "ctx", "data", "files", "out", "start", "example", "channel", "attribute", "validation_data",
+    *(each.name for each in OF_RUN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_the_options_of_fit_are_those_of_the_class_with_its_defaults(name):
+    kind = JOBS[name]
+    known = {option.name: option.default for option in fields(kind) if option.init}
+    command = typer.main.get_command(app).commands[name].commands["fit"]
+    for option in command.params:
+        if option.name not in NO_OPTIONS_OF_A_MODEL:
+            assert option.name in known, option.name
+    if name not in ("forecast", "describe"):  # these say some of their options in another way
+        given = {option.name: option.default for option in command.params if option.name not in NO_OPTIONS_OF_A_MODEL}
+        assert kind(**given).configuration() == kind().configuration()

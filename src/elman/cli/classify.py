@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import job, search
+from . import job
 
 FIT = """
 Learn the label of a sequence: the language of a name, the speaker of an utterance, the stars of a review.
@@ -66,7 +66,7 @@ app = typer.Typer(
 )
 
 
-@app.command(help=FIT)
+@job.training(app, "classify", FIT)
 def fit(
     data: job.Table_ = None,
     out: job.Out = Path("model.elman"),
@@ -91,26 +91,13 @@ def fit(
     patience: job.Patience = 6,
     validation: job.Validation = 0.1,
     seed: job.Seed = 0,
-    device: job.Device = "auto",
-    threads: job.Threads = None,
-    devices: job.Devices = 1,
-    nodes: job.Nodes = 1,
-    time_limit: job.TimeLimit = None,
-    resume: job.Resume = False,
-    fresh: job.Fresh = False,
-    as_json: job.Json = False,
-    quiet: job.Quiet = False,
+    *,
+    run: job.Run,
 ) -> None:
     """Learn labels; see FIT."""
     from elman.tasks import ClassifyModel
 
-    model = ClassifyModel(
-        input=input, label=label, target=target, unit=unit, vocabulary=vocabulary,
-        minimum_count=minimum_count, cell=cell, layers=layers,
-        hidden_size=hidden_size, embedding=embedding, dropout=dropout, balanced=balanced, group=group,
-        ensemble=ensemble, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate, clip=clip,
-        patience=patience, validation=validation, seed=seed,
-    )  # fmt: skip
+    model = run.made(ClassifyModel)
 
     def facts() -> list[tuple[str, str]]:
         rows = f"{model.about['rows']:,} rows, and {model.about['rows for validation']:,} to check with"
@@ -120,13 +107,7 @@ def fit(
             ("", rows),
         ]
 
-    job.fit_job(
-        model, data, out, facts, quiet=quiet, as_json=as_json, resume=resume, fresh=fresh,
-        device=device, threads=threads, time_limit=time_limit, devices=devices, nodes=nodes,
-    )  # fmt: skip
-
-
-search.add_tune(app, fit, "classify")
+    job.fit_job(model, data, out, facts, run)
 
 
 @app.command(help=PREDICT)

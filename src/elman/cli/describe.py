@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import job, search
+from . import job
 
 FIT = """
 Learn to write a sentence for what stands in a row: numbers, attributes with values, or a small image.
@@ -70,7 +70,7 @@ app = typer.Typer(
 )
 
 
-@app.command(help=FIT)
+@job.training(app, "describe", FIT, "acts.jsonl --input attributes --output sentence")
 def fit(
     data: job.Table_ = None,
     out: job.Out = Path("model.elman"),
@@ -108,27 +108,14 @@ def fit(
     patience: job.Patience = 5,
     validation: Annotated[float, typer.Option(help="Share of the different inputs kept for validation.")] = 0.1,
     seed: job.Seed = 0,
-    device: job.Device = "auto",
-    threads: job.Threads = None,
-    devices: job.Devices = 1,
-    nodes: job.Nodes = 1,
-    time_limit: job.TimeLimit = None,
-    resume: job.Resume = False,
-    fresh: job.Fresh = False,
-    as_json: job.Json = False,
-    quiet: job.Quiet = False,
+    *,
+    run: job.Run,
 ) -> None:
     """Learn to write; see FIT."""
     from elman.tasks import DescribeModel
 
-    model = DescribeModel(
-        input=tuple(name.strip() for name in input.split(",") if name.strip()), output=output,
-        attributes=tuple(attribute or ()), slots=slots, unit=unit, vocabulary=vocabulary,
-        minimum_count=minimum_count, feed=feed, beam=beam,
-        length_penalty=length_penalty, slot_weight=slot_weight, smoothing=smoothing, cell=cell, layers=layers,
-        hidden_size=hidden_size, embedding=embedding, dropout=dropout, batch_size=batch_size, epochs=epochs,
-        learning_rate=learning_rate, clip=clip, patience=patience, validation=validation, seed=seed,
-    )  # fmt: skip
+    columns = tuple(name.strip() for name in input.split(",") if name.strip())
+    model = run.made(DescribeModel, input=columns, attributes=tuple(attribute or ()))
 
     def facts() -> list[tuple[str, str]]:
         told = model.about
@@ -140,13 +127,7 @@ def fit(
             ("", f"{told['rows']:,} rows, and {told['rows for validation']:,} to check with"),
         ]  # fmt: skip
 
-    job.fit_job(
-        model, data, out, facts, quiet=quiet, as_json=as_json, resume=resume, fresh=fresh,
-        device=device, threads=threads, devices=devices, nodes=nodes, time_limit=time_limit,
-    )  # fmt: skip
-
-
-search.add_tune(app, fit, "describe", "acts.jsonl --input attributes --output sentence")
+    job.fit_job(model, data, out, facts, run)
 
 
 @app.command(help=PREDICT)

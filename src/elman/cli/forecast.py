@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import job, search
+from . import job
 
 if TYPE_CHECKING:
     from elman.tasks.forecast import Score
@@ -95,7 +95,7 @@ Samples = Annotated[int, typer.Option(help="Futures that are drawn.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.")]
 
 
-@app.command(help=FIT)
+@job.training(app, "forecast", FIT, "sales.csv --time date --y sales")
 def fit(
     data: Data = None,
     out: job.Out = Path("model.elman"),
@@ -125,44 +125,20 @@ def fit(
     patience: job.Patience = 5,
     validation: Annotated[float, typer.Option(help="Share of each series kept for validation.")] = 0.1,
     seed: Seed = 0,
-    device: job.Device = "auto",
-    threads: job.Threads = None,
-    devices: job.Devices = 1,
-    nodes: job.Nodes = 1,
-    time_limit: job.TimeLimit = None,
-    resume: job.Resume = False,
-    fresh: job.Fresh = False,
-    as_json: job.Json = False,
-    quiet: job.Quiet = False,
+    *,
+    run: job.Run,
 ) -> None:
     """Learn series; see FIT."""
     from elman.tasks import ForecastModel
 
-    model = ForecastModel(
-        time=time,
+    model = run.made(
+        ForecastModel,
         y=y[0] if len(y) == 1 else tuple(y),
-        id=id,
         known=tuple(known or ()),
         past=tuple(past or ()),
-        horizon=horizon,
         held_out=horizon if held_out is None else held_out,
-        distribution=distribution,
-        scale=scale,
         season=None if season is None else tuple(season),
-        lags=lags,
-        window=window,
         blocks=_blocks(blocks),
-        cell=cell,
-        layers=layers,
-        hidden_size=hidden_size,
-        dropout=dropout,
-        batch_size=batch_size,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        clip=clip,
-        patience=patience,
-        validation=validation,
-        seed=seed,
     )
 
     def facts() -> list[tuple[str, str]]:
@@ -176,13 +152,9 @@ def fit(
             _show_score(console, model.found, as_json=False)
 
     job.fit_job(
-        model, data, out, facts, quiet=quiet, as_json=as_json, show=show,
-        figures=lambda: {} if model.found is None else model.found.to_json(), resume=resume, fresh=fresh,
-        device=device, threads=threads, time_limit=time_limit, devices=devices, nodes=nodes,
+        model, data, out, facts, run, show=show,
+        figures=lambda: {} if model.found is None else model.found.to_json(),
     )  # fmt: skip
-
-
-search.add_tune(app, fit, "forecast", "sales.csv --time date --y sales")
 
 
 @app.command(help=PREDICT)

@@ -1,20 +1,24 @@
 """What the commands of all jobs share: options, what `fit` shows, what `score` prints."""
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .search import asked_search
+from .search import TUNE, search_job
 
 if TYPE_CHECKING:
     from elman.tasks import Job
 
+Made = TypeVar("Made", bound="Job")
+Command = Callable[..., None]
 Option = typer.Option
 Table_ = Annotated[Path | None, typer.Argument(help="A table, or - for standard input.", show_default=False)]
 Model = Annotated[Path, typer.Argument(help="A model file, written by `fit`.", metavar="MODEL")]
@@ -46,43 +50,119 @@ Fresh = Annotated[bool, Option("--fresh", help="Throw away what is left of one."
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Say nothing but errors.")]
 
 
+@dataclass(frozen=True)
+class Run:
+    """How `fit` and `tune` train, of every job: all but the last two are options of the commands.
+
+    Attributes:
+        trials: how many trainings `tune` makes; None for the one of `fit`.
+        options: what else the command was given.
+    """
+
+    device: Device = "auto"
+    threads: Threads = None
+    devices: Devices = 1
+    nodes: Nodes = 1
+    time_limit: TimeLimit = None
+    resume: Resume = False
+    fresh: Fresh = False
+    as_json: Json = False
+    quiet: Quiet = False
+    trials: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def made(self, kind: type[Made], **changed: Any) -> Made:
+        """A model of the options that are its own by name; `changed` are those that the command says otherwise."""
+        names = {option.name for option in fields(kind) if option.init}
+        return kind(**{**{name: value for name, value in self.options.items() if name in names}, **changed})
+
+    def for_fit(self) -> dict[str, Any]:
+        """The arguments of `Job.fit`."""
+        names = ("device", "threads", "devices", "nodes", "time_limit", "resume", "fresh")
+        return {name: getattr(self, name) for name in names}
+
+
+OF_RUN = [each for each in fields(Run) if each.default is not MISSING and each.name != "trials"]
+POSITIONAL = ("ctx", "data", "files")
+
+
+def training(app: typer.Typer, name: str, manual: str, data: str = "data.csv") -> Callable[[Command], Command]:
+    """Make of a function with the options of a job, and `run` behind them, the commands `fit` and `tune`.
+
+    Args:
+        app: the commands of the job.
+        name: of the job.
+        manual: the help of `fit`.
+        data: the name of a file, for the manual of `tune`.
+    """
+
+    def register(function: Command) -> Command:
+        own = [each for each in inspect.signature(function).parameters.values() if each.name != "run"]
+        runs = {each.name: _parameter(each.name, each.type, each.default) for each in OF_RUN}
+        counted = _parameter("trials", Annotated[int, Option(help="Trainings in all.")], 20)
+        places = [each for each in own if each.name in POSITIONAL]
+        rest = [each for each in own if each.name not in POSITIONAL]
+
+        def command(**given: Any) -> None:
+            how = {name: given.pop(name) for name in (*runs, "trials") if name in given}
+            function(**given, run=Run(**how, options=given))
+
+        tune = _with_signature(command, [*places, counted, *rest, *runs.values()])
+        app.command("tune", help=TUNE.format(job=name, data=data))(tune)
+        fit = _with_signature(command, [*places, *rest, *runs.values()])
+        app.command("fit", help=manual)(fit)
+        return fit
+
+    return register
+
+
+def _parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+
+
+def _with_signature(function: Command, parameters: Sequence[inspect.Parameter]) -> Command:
+    """The same function for Typer, which reads options from signatures."""
+
+    def told(**given: Any) -> None:
+        function(**given)
+
+    told.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return told
+
+
 def fit_job(
     model: "Job",
     data: Any,
     out: Path,
     facts: Callable[[], Sequence[tuple[str, str]]],
+    run: Run,
     *,
-    quiet: bool,
-    as_json: bool = False,
     comment: Callable[[], str] | None = None,
     show: Callable[[Console], None] | None = None,
     figures: Callable[[], dict[str, Any]] | None = None,
-    **run: Any,
+    **more: Any,
 ) -> None:
-    """Train a model, and show how it goes.
+    """Train a model, and show how it goes; or search for its options, where the command is `tune`.
 
     Args:
         model: of any job.
         data: as for its `fit`.
         out: the model file.
         facts: what to say before the first epoch, two words a line, once there is a network.
-        quiet: say nothing.
-        as_json: say nothing but the figures at the end, as JSON.
+        run: how.
         comment: makes a few words at the end of each epoch.
         show: prints the figures at the end, where a line for each will not do.
         figures: gives them for JSON, where they are not `model.checked`.
-        run: further arguments of `fit`.
+        more: further arguments of the job's own `fit`.
     """
-    if (search := asked_search.get()) is not None:
-        search(model, data, out, quiet, as_json, run)
+    if run.trials is not None:
+        search_job(model, data, out, run, run.trials, more)
         return
-    from elman.training.files import beside, check_output
+    from elman.training.files import beside
     from elman.training.processes import is_first
 
-    first = is_first(run.get("devices", 1) * run.get("nodes", 1))
-    if first:
-        check_output(out, model.PICTURES)
-    console = Console(quiet=quiet or as_json or not first, highlight=False, soft_wrap=True)
+    first = is_first(run.devices * run.nodes)
+    console = Console(quiet=run.quiet or run.as_json or not first, highlight=False, soft_wrap=True)
 
     def looks_on(model: "Job") -> list[Any]:
         from elman.training.display import TrainingDisplay
@@ -96,10 +176,10 @@ def fit_job(
         return [TrainingDisplay(console, comment)]
 
     try:
-        model.fit(data, out=out, callbacks=None if console.quiet else looks_on, **run)
+        model.fit(data, out=out, callbacks=None if console.quiet else looks_on, **run.for_fit(), **more)
     except KeyboardInterrupt:
         raise stopped(console, out) from None
-    if as_json and first:
+    if run.as_json and first:
         typer.echo(json.dumps(figures() if figures else model.checked, indent=2))
     elif show is not None and not console.quiet:
         show(console)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import job, search
+from . import job
 
 FIT = """
 Learn music, or other vectors in time: how likely each frame is, given all before it.
@@ -92,7 +92,7 @@ Data = Annotated[
 ]
 
 
-@app.command(help=FIT)
+@job.training(app, "music", FIT, "chorales/")
 def fit(
     data: Data = None,
     out: job.Out = Path("model.elman"),
@@ -127,26 +127,13 @@ def fit(
         list[Path] | None, typer.Option(help="Pieces to check with, in place of a share.", show_default="none")
     ] = None,
     seed: job.Seed = 0,
-    device: job.Device = "auto",
-    threads: job.Threads = None,
-    devices: job.Devices = 1,
-    nodes: job.Nodes = 1,
-    time_limit: job.TimeLimit = None,
-    resume: job.Resume = False,
-    fresh: job.Fresh = False,
-    as_json: job.Json = False,
-    quiet: job.Quiet = False,
+    *,
+    run: job.Run,
 ) -> None:
     """Learn pieces; see FIT."""
     from elman.tasks import MusicModel
 
-    model = MusicModel(
-        kind=kind, frame=frame, components=components, resolution=resolution, lowest=lowest, highest=highest,
-        attacks=attacks, transpose=transpose, input=input, channels=tuple(channel or ()), id=id, cell=cell,
-        layers=layers, hidden_size=hidden_size, dropout=dropout, window=window, updates=updates,
-        batch_size=batch_size, epochs=epochs, learning_rate=learning_rate, clip=clip, patience=patience,
-        validation=validation, seed=seed,
-    )  # fmt: skip
+    model = run.made(MusicModel, channels=tuple(channel or ()))
 
     def facts() -> list[tuple[str, str]]:
         told = model.about
@@ -164,14 +151,9 @@ def fit(
             console.print(f"Warning: {model.found.warning}", style="yellow")
 
     job.fit_job(
-        model, data or None, out, facts, show=show,  # type: ignore[arg-type]
+        model, data or None, out, facts, run, show=show, validation_data=validation_data or None,
         figures=lambda: {} if model.found is None else model.found.to_json(),
-        quiet=quiet, as_json=as_json, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
-        nodes=nodes, time_limit=time_limit, validation_data=validation_data or None,
     )  # fmt: skip
-
-
-search.add_tune(app, fit, "music", "chorales/")
 
 
 @app.command(help=SAMPLE)

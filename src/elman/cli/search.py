@@ -1,13 +1,9 @@
 """`elman JOB tune`: the command `fit` of a job, tried with one set of options after the other."""
 
-import inspect
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +12,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from elman.tasks import Job
+
+    from .job import Run
 
 TUNE = """
 Search for sizes, dropout, batch and learning rate with which `elman {job} fit` validates best.
@@ -34,67 +32,42 @@ best.trials.csv and best.trials.png (what was tried, and what it was worth), bes
 goes on).
 """
 
-asked_search: ContextVar[Callable[..., None] | None] = ContextVar("asked_search", default=None)
-"""What `fit` is to do in place of one training, while `tune` runs."""
 
-
-def add_tune(app: typer.Typer, fit: Callable[..., None], name: str, data: str = "data.csv") -> None:
-    """Give a job the command `tune`, which has all options of its `fit` and trains as that does, again and again.
+def search_job(model: "Job", data: Any, out: Path, run: "Run", trials: int, more: dict[str, Any]) -> None:
+    """Search for the options of a model, and show what comes of it.
 
     Args:
-        app: the commands of the job.
-        fit: its command `fit`, which ends in `fit_job`.
-        name: of the job.
-        data: the name of a file, for the manual.
+        model: of any job.
+        data: as for its `fit`.
+        out: the model file of the best trial.
+        run: how each trial is trained.
+        trials: how many.
+        more: further arguments of the job's own `fit`.
     """
+    from elman.tasks.search import Search, Span, Trial
 
-    def tune(trials: int, **options: Any) -> None:
-        with _searching(trials, options):
-            fit(**options)
+    console = Console(quiet=run.quiet or run.as_json, highlight=False, soft_wrap=True)
+    search = Search(model=model, out=out, seed=model.seed)
+    table = Table.grid(padding=(0, 2))
+    for name, span in search.space.items():
+        table.add_row(
+            name.replace("_", " "), escape(str(span) if isinstance(span, Span) else " or ".join(map(str, span)))
+        )
+    console.print(table)
+    console.print(f"\n[bright_black]{_heads(search.space, model.MEASURE.short)}[/]")
 
-    counted = Annotated[int, typer.Option(help="Trainings in all.")]
-    given = inspect.signature(fit).parameters.values()
-    first = [each for each in given if each.name in ("ctx", "data", "files")]
-    rest = [each for each in given if each.name not in ("ctx", "data", "files")]
-    trials = inspect.Parameter("trials", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=20, annotation=counted)
-    tune.__signature__ = inspect.Signature([*first, trials, *rest])  # type: ignore[attr-defined]
-    app.command("tune", help=TUNE.format(job=name, data=data))(tune)
+    def told(trial: Trial) -> None:
+        console.print(_line(trial))
 
-
-@contextmanager
-def _searching(trials: int, options: dict[str, Any]) -> Iterator[None]:
-    """What `fit_job` does is to search."""
-
-    def search(model: "Job", data: Any, out: Path, quiet: bool, as_json: bool, run: dict[str, Any]) -> None:
-        from elman.tasks.search import Search, Span, Trial
-
-        console = Console(quiet=quiet or as_json, highlight=False, soft_wrap=True)
-        wanted = Search(model=model, out=out, seed=model.seed)
-        table = Table.grid(padding=(0, 2))
-        for name, span in wanted.space.items():
-            told_of = span if isinstance(span, Span) else " or ".join(map(str, span))
-            table.add_row(name.replace("_", " "), escape(str(told_of)))
-        console.print(table)
-        console.print(f"\n[bright_black]{_heads(wanted.space, model.MEASURE.short)}[/]")
-
-        def told(trial: Trial) -> None:
-            console.print(_line(trial))
-
-        try:
-            wanted.run(data, trials=trials, told=told, **run)
-        except KeyboardInterrupt:
-            console.print("stopped before the end; the same command with --resume goes on from here")
-            raise typer.Exit(130) from None
-        if as_json:
-            typer.echo(json.dumps([asdict(trial) for trial in wanted.trials], indent=2))
-        if wanted.best is not None:
-            console.print(f"\nthe best was trial {wanted.best.number}: {escape(str(out))}")
-
-    token = asked_search.set(search)
     try:
-        yield
-    finally:
-        asked_search.reset(token)
+        search.run(data, trials=trials, told=told, **run.for_fit(), **more)
+    except KeyboardInterrupt:
+        console.print("stopped before the end; the same command with --resume goes on from here")
+        raise typer.Exit(130) from None
+    if run.as_json:
+        typer.echo(json.dumps([asdict(trial) for trial in search.trials], indent=2))
+    if search.best is not None:
+        console.print(f"\nthe best was trial {search.best.number}: {escape(str(out))}")
 
 
 def _heads(space: Any, unit: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import job, search
+from . import job
 
 FIT = """
 Learn a label for every step of a sequence: slots of a command, parts of speech, points where a word may be divided.
@@ -54,7 +54,7 @@ app = typer.Typer(
 )
 
 
-@app.command(help=FIT)
+@job.training(app, "tag", FIT)
 def fit(
     data: job.Table_ = None,
     out: job.Out = Path("model.elman"),
@@ -78,25 +78,13 @@ def fit(
     patience: job.Patience = 5,
     validation: job.Validation = 0.1,
     seed: job.Seed = 0,
-    device: job.Device = "auto",
-    threads: job.Threads = None,
-    devices: job.Devices = 1,
-    nodes: job.Nodes = 1,
-    time_limit: job.TimeLimit = None,
-    resume: job.Resume = False,
-    fresh: job.Fresh = False,
-    as_json: job.Json = False,
-    quiet: job.Quiet = False,
+    *,
+    run: job.Run,
 ) -> None:
     """Learn tags; see FIT."""
     from elman.tasks import TagModel
 
-    model = TagModel(
-        input=input, tags=tags, unit=unit, spelled=spelled, minimum_count=minimum_count, crf=crf, group=group,
-        ensemble=ensemble, cell=cell, layers=layers, hidden_size=hidden_size, embedding=embedding, dropout=dropout,
-        batch_size=batch_size, epochs=epochs, learning_rate=learning_rate, clip=clip, patience=patience,
-        validation=validation, seed=seed,
-    )  # fmt: skip
+    model = run.made(TagModel)
 
     def facts() -> list[tuple[str, str]]:
         told = model.about
@@ -106,13 +94,7 @@ def fit(
         some = ", ".join(model.labels[:6]) + (", ..." if len(model.labels) > 6 else "")
         return [("read", model.input), ("tags", f"{model.tags}: {len(model.labels)}: {some}"), ("", rows)]
 
-    job.fit_job(
-        model, data, out, facts, quiet=quiet, as_json=as_json, resume=resume, fresh=fresh, device=device,
-        threads=threads, time_limit=time_limit, devices=devices, nodes=nodes,
-    )  # fmt: skip
-
-
-search.add_tune(app, fit, "tag")
+    job.fit_job(model, data, out, facts, run)
 
 
 @app.command(help=PREDICT)

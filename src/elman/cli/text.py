@@ -11,7 +11,7 @@ from rich.text import Text
 
 from elman.errors import ArgumentError
 
-from . import job, search
+from . import job
 from .text_talk import Manner, Talk, harmless
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ Model = Annotated[Path, typer.Argument(help="A model file, written by `elman tex
 DRAWN = 3_600  # characters of a text that a picture may hold
 
 
-@app.command(help=FIT)
+@job.training(app, "text", FIT, "book.txt")
 def fit(
     ctx: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="Text files and folders.", show_default=False)] = None,
@@ -137,15 +137,8 @@ def fit(
     patience: job.Patience = 3,
     validation: Annotated[float, typer.Option(help="Share of the text kept for validation.")] = 0.1,
     seed: job.Seed = 0,
-    device: job.Device = "auto",
-    threads: job.Threads = None,
-    devices: job.Devices = 1,
-    nodes: job.Nodes = 1,
-    time_limit: job.TimeLimit = None,
-    resume: job.Resume = False,
-    fresh: job.Fresh = False,
-    as_json: job.Json = False,
-    quiet: job.Quiet = False,
+    *,
+    run: job.Run,
 ) -> None:
     """Train a language model; see FIT."""
     from elman.training.files import check_apart
@@ -153,8 +146,8 @@ def fit(
 
     if files and example is not None:
         raise ArgumentError("expected FILES or --example, one of them.")
-    model = _model(start, ctx)
-    check_processes(devices * nodes, Path("-") if files and Path("-") in files else None)
+    model = _model(start, ctx, run)
+    check_processes(run.devices * run.nodes, Path("-") if files and Path("-") in files else None)
     check_apart(out, [*(files or []), *([] if start is None else [start])])
     reading = _read(files, example)
     text: Any = reading.text
@@ -166,14 +159,7 @@ def fit(
         if model.kept is not None:
             console.print("\n" + "\n".join(_told(model.kept, model.unit)), markup=False)
 
-    job.fit_job(
-        model, text, out, lambda: _facts(model, reading, example), quiet=quiet, as_json=as_json,
-        comment=comment, show=show, resume=resume, fresh=fresh, device=device, threads=threads, devices=devices,
-        nodes=nodes, time_limit=time_limit,
-    )  # fmt: skip
-
-
-search.add_tune(app, fit, "text", "book.txt")
+    job.fit_job(model, text, out, lambda: _facts(model, reading, example), run, comment=comment, show=show)
 
 
 @app.command(help=SAMPLE)
@@ -256,13 +242,13 @@ def _given(ctx: typer.Context) -> set[str]:
     return {name for name in ctx.params if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
 
 
-def _model(start: Path | None, ctx: typer.Context) -> "TextModel":
+def _model(start: Path | None, ctx: typer.Context, run: job.Run) -> "TextModel":
     """The model of the options: all of them, or of a model to go on with those that were given."""
     from elman.tasks import TextModel
 
-    options = {option.name for option in fields(TextModel) if option.init} - {"start"}
     if start is None:
-        return TextModel(**{name: value for name, value in ctx.params.items() if name in options})
+        return run.made(TextModel, start=None)
+    options = {option.name for option in fields(TextModel) if option.init} - {"start"}
     return TextModel.continued(start, **{name: ctx.params[name] for name in options & _given(ctx)})
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import job, search
+from . import job
 
 FIT = """
 Learn to write one sequence from another: the sound of a word, a date as ISO 8601, a sentence in another language.
@@ -67,7 +67,7 @@ app = typer.Typer(
 )
 
 
-@app.command(help=FIT)
+@job.training(app, "translate", FIT, "words.csv --input word --output sound")
 def fit(
     data: job.Table_ = None,
     out: job.Out = Path("model.elman"),
@@ -98,15 +98,8 @@ def fit(
     patience: job.Patience = 6,
     validation: job.Validation = 0.05,
     seed: job.Seed = 0,
-    device: job.Device = "auto",
-    threads: job.Threads = None,
-    devices: job.Devices = 1,
-    nodes: job.Nodes = 1,
-    time_limit: job.TimeLimit = None,
-    resume: job.Resume = False,
-    fresh: job.Fresh = False,
-    as_json: job.Json = False,
-    quiet: job.Quiet = False,
+    *,
+    run: job.Run,
 ) -> None:
     """Learn to write; see FIT."""
     from elman.errors import ArgumentError
@@ -114,13 +107,7 @@ def fit(
 
     if data is not None and example is not None:
         raise ArgumentError(f"expected a table or --example, got both: {data} and {example}.")
-    model = TranslateModel(
-        input=input, output=output, unit=unit, output_unit=output_unit, vocabulary=vocabulary,
-        minimum_count=minimum_count, beam=beam,
-        smoothing=smoothing, group=group, ensemble=ensemble, cell=cell, layers=layers, hidden_size=hidden_size,
-        embedding=embedding, dropout=dropout, batch_size=batch_size, epochs=epochs, learning_rate=learning_rate,
-        clip=clip, patience=patience, validation=validation, seed=seed, example=example or "dates",
-    )  # fmt: skip
+    model = run.made(TranslateModel, example=example or "dates")
 
     def facts() -> list[tuple[str, str]]:
         told = model.about
@@ -130,13 +117,7 @@ def fit(
             ("", f"{told['rows']:,} rows, and {told['rows for validation']:,} to check with"),
         ]
 
-    job.fit_job(
-        model, data, out, facts, quiet=quiet, as_json=as_json, resume=resume, fresh=fresh, device=device,
-        threads=threads, time_limit=time_limit, devices=devices, nodes=nodes,
-    )  # fmt: skip
-
-
-search.add_tune(app, fit, "translate", "words.csv --input word --output sound")
+    job.fit_job(model, data, out, facts, run)
 
 
 @app.command(help=PREDICT)
