@@ -24,7 +24,7 @@ def test_files_become_one_text(tmp_path):
     (tmp_path / "picture.bin").write_bytes(b"\x89PNG\0\0")
     (tmp_path / ".hidden").write_text("no")
     reading = read_text([tmp_path])
-    assert reading.text == "eins 👩‍🚀\nzwei\ndrei\nvier"
+    assert str(reading.text) == "eins 👩‍🚀\nzwei\ndrei\nvier"
     assert [file.name for file in reading.files] == ["a.txt", "b.txt"]
     assert [file.name for file in reading.skipped] == ["picture.bin"]
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import elman
 from elman import cli
-from elman.data import padded
+from elman.data import Tokens, padded
 from elman.errors import ArgumentError, DataError
 from elman.tasks import ClassifyModel, TagModel, TranslateModel
 from elman.tasks.ensemble import Ensemble
@@ -59,12 +59,10 @@ def several(request, tmp_path_factory):
 
 def read_by(model, words):
     """What the network of a model reads of words, and their lengths."""
-    import polars
-
     if isinstance(model, ClassifyModel):
-        return padded(model.inputs.encode(polars.Series("word", words)))
+        return padded(model.inputs.encode(words))
     if isinstance(model, TagModel):
-        return padded(model.inputs.encode([list(word) for word in words]))
+        return padded(model.inputs.encode(Tokens(words)))
     return padded([model.sources.encode(word) for word in words])
 
 
@@ -200,11 +198,7 @@ def test_rows_of_a_group_stay_together(name):
 
     model = Spy(**(SIZES | JOBS[name][1]), group="family", validation=0.3)
     model.prepare_data(data)
-    if name == "label":
-        families = [{data["family"][row] for row in given[2]} for given in seen]
-    else:
-        families = [{given[0][row][0] for row in range(len(given[0]))} for given in seen]
-    learned, kept = families
+    learned, kept = ({data["family"][row] for row in given[2]} for given in seen)
     assert learned and kept and not learned & kept and learned | kept == set("abcd")
     for group, said in (("famly", "'famly' for the groups: did you mean 'family'"), ("gap", "got none in row 1")):
         with pytest.raises(DataError, match=said):

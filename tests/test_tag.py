@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import elman
 from elman import cli
+from elman.data import Tokens
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TagModel
 from elman.tasks.tag.crf import ConditionalRandomField
@@ -130,11 +131,11 @@ def test_spans():
 def test_tokens():
     inputs = TokenInputs.learned([["ab", "ab", "c"]], spelled=True, minimum_count=2)
     assert inputs.tokens == ("", "ab")
-    (row,) = inputs.encode([["ab", "c", "zé"]])
+    (row,) = inputs.encode(Tokens([["ab", "c", "zé"]]))
     assert row.shape == (3, 1 + LONGEST) and row[:, 0].tolist() == [1, 0, 0]
     assert row[:, 1:4].tolist() == [[2, 3, 0], [4, 0, 0], [1, 1, 0]]
     assert TokenInputs.from_json(inputs.to_json()).tokens == inputs.tokens
-    assert inputs.encode([[]])[0].shape == (0, 1 + LONGEST)
+    assert inputs.encode(Tokens([[]]))[0].shape == (0, 1 + LONGEST)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_what_is_unknown_is_neither_learned_nor_written(ensemble):
     assert model.targets.symbols[3:] == ("a", "b")
     found = model.predict({"input": ["a q1", "b q2", "x y", ""]}, n_best=5)["output"].to_list()
     assert all("\ufffd" not in text for some in found for text in some) and all(map(len, found))
-    batch = next(iter(model._batches(["a x"], ["b x x a"], None).starting_at(0)))
+    batch = next(iter(model._batches(*model._encoded(["a x"], ["b x x a"]), [0], None).starting_at(0)))
     known = [t for t in batch.target.flatten().tolist() if t != UNKNOWN]
     network = model.network.eval()
     loss, one = network.loss(batch, None), getattr(network, "members", [network])[0]

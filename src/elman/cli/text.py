@@ -3,7 +3,7 @@
 import io
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from . import job
 from .text_talk import Manner, Talk, harmless
 
 if TYPE_CHECKING:
-    from elman.data import Reading
+    from elman.data import LongText, Reading
     from elman.tasks import TextModel
     from elman.tasks.text.score import Score
 
@@ -150,7 +150,6 @@ def fit(
     check_processes(run.devices * run.nodes, Path("-") if files and Path("-") in files else None)
     check_apart(out, [*(files or []), *([] if start is None else [start])])
     reading = _read(files, example)
-    text: Any = reading.text
 
     def comment() -> str:
         return model.sample(length=100, temperature=0.6, seed=1)
@@ -159,7 +158,7 @@ def fit(
         if model.kept is not None:
             console.print("\n" + "\n".join(_told(model.kept, model.unit)), markup=False)
 
-    job.fit_job(model, text, out, lambda: _facts(model, reading, example), run, comment=comment, show=show)
+    job.fit_job(model, reading.text, out, lambda: _facts(model, reading, example), run, comment=comment, show=show)
 
 
 @app.command(help=SAMPLE)
@@ -252,7 +251,7 @@ def _model(start: Path | None, ctx: typer.Context, run: job.Run) -> "TextModel":
     return TextModel.continued(start, **{name: ctx.params[name] for name in options & _given(ctx)})
 
 
-def _write_states(model: "TextModel", text: str, path: Path) -> None:
+def _write_states(model: "TextModel", text: "LongText", path: Path) -> None:
     """Hidden states and their symbols, as a file of NumPy."""
     import numpy as np
 
@@ -260,16 +259,16 @@ def _write_states(model: "TextModel", text: str, path: Path) -> None:
 
     assert model.symbols is not None
     layers = {f"layer{number}": layer.numpy() for number, layer in enumerate(model.states(text), 1)}
-    symbols = np.array([model.symbols.symbols[number] for number in model.symbols.encode(text).tolist()])
+    symbols = np.array([model.symbols.symbols[number] for number in model.symbols.encode_long(text).tolist()])
     file = io.BytesIO()
     np.savez(file, symbols=symbols, **layers)  # type: ignore[arg-type]
     write_atomically(path, file.getvalue())
 
 
 def _read(files: list[Path] | None, example: str | None) -> "Reading":
-    from elman.data import Reading, builtin_text, read_text
+    from elman.data import LongText, Reading, builtin_text, read_text
 
-    return read_text(files) if files else Reading(builtin_text(example or "manual"))
+    return read_text(files) if files else Reading(LongText(builtin_text(example or "manual")))
 
 
 def _facts(model: "TextModel", reading: "Reading", example: str | None) -> list[tuple[str, str]]:

@@ -5,11 +5,12 @@ from .byte_pairs import BytePairs, numbered
 from .frequency import Frequency, find_frequency, read_times
 from .midi import Keyboard, MidiPiece, notes_of, read_midi, write_midi
 from .padded import Padded, padded
-from .passages import passages
+from .passages import LongText, passages
 from .pieces import PieceColumns, Pieces, paths_of, read_pieces
 from .series import Columns, Panel, Series, read_series
+from .spool import Looked, Picked, Ragged, Texts, Tokens
 from .streams import Streams, fitting_rows
-from .table import column, read_table, texts
+from .table import Column, Table, column, open_table, parts_of, read_table, texts, values_of
 from .text import EXAMPLES, Reading, builtin_text, read_text
 from .vocabulary import UNITS, UNKNOWN, UNKNOWN_SHOWN, Vocabulary, build_vocabulary
 
@@ -19,17 +20,25 @@ __all__ = [
     "UNKNOWN",
     "UNKNOWN_SHOWN",
     "BytePairs",
+    "Column",
     "Columns",
     "Frequency",
     "Keyboard",
+    "LongText",
+    "Looked",
     "MidiPiece",
     "Padded",
     "Panel",
+    "Picked",
     "PieceColumns",
     "Pieces",
+    "Ragged",
     "Reading",
     "Series",
     "Streams",
+    "Table",
+    "Texts",
+    "Tokens",
     "Vocabulary",
     "build_vocabulary",
     "builtin_text",
@@ -38,7 +47,9 @@ __all__ = [
     "fitting_rows",
     "notes_of",
     "numbered",
+    "open_table",
     "padded",
+    "parts_of",
     "passages",
     "paths_of",
     "problems",
@@ -49,5 +60,6 @@ __all__ = [
     "read_text",
     "read_times",
     "texts",
+    "values_of",
     "write_midi",
 ]

@@ -1,15 +1,19 @@
 """Text from files, folders and standard input: UTF-8 only, and an error that names the file and the byte."""
 
-import sys
+import codecs
+import io
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from elman.errors import ArgumentError, DataError, SetupError
 
+from .passages import LongText
+from .table import blocks
+
 BYTE_ORDER_MARK = "\ufeff"
-STANDARD_INPUT = Path("-")
 EXAMPLES = {
     "manual": "the reference manual that comes with Python",
     "python": "source files of Python's standard library",
@@ -29,7 +33,7 @@ class Reading:
         skipped: files of a folder that hold no UTF-8 text.
     """
 
-    text: str
+    text: LongText
     files: tuple[Path, ...] = ()
     skipped: tuple[Path, ...] = ()
 
@@ -58,7 +62,7 @@ def _standard_library() -> str:
     folder = Path(sysconfig.get_path("stdlib"))
     found = ""
     for file in sorted(folder.glob("[a-z]*.py")):
-        text = read_file(file)
+        text = "".join(read_file(file))
         if len(found) + len(text) > SOURCES:
             break
         found += text
@@ -73,69 +77,82 @@ def read_text(paths: Iterable[Path]) -> Reading:
     """Read files, and all text files below folders in the order of their names.
 
     Args:
-        paths: files, which must be UTF-8 text; folders, of which hidden and binary files are left out; - for standard
-            input.
+        paths: files, which must be UTF-8 text (also with .gz behind it); folders, of which hidden and binary files are
+            left out; - for standard input.
 
     Raises:
         DataError: a file is missing, empty or not UTF-8 text, or a folder holds no text.
     """
-    texts, files, skipped = [], [], []
+    files: list[Path] = []
+    skipped: list[Path] = []
     for path in paths:
         found, left = _files_of(path)
+        files += found
         skipped += left
-        for file, text in found:
-            files.append(file)
-            texts.append(text)
-    ended = [text if text.endswith("\n") else text + "\n" for text in texts[:-1]]
-    return Reading("".join(ended + texts[-1:]), tuple(files), tuple(skipped))
+    return Reading(LongText(_one_after_the_other(files)), tuple(files), tuple(skipped))
 
 
-def read_file(path: Path) -> str:
-    """One UTF-8 file, without its byte order mark, every line ending (CRLF, CR) made a newline.
+def read_file(path: Path) -> Iterator[str]:
+    """One UTF-8 file part by part, without its byte order mark, every line ending (CRLF, CR) made a newline.
 
     Raises:
         DataError: the file is missing, empty, binary, or not UTF-8.
     """
-    data = _bytes_of(path)
-    if not data:
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
+    seen, mark = 0, BYTE_ORDER_MARK
+    for data in chain(blocks(path), [b""]):
+        zero = data.find(b"\0")
+        if zero >= 0:
+            raise DataError(f"{path}: expected text, got a binary file (a zero byte at offset {seen + zero:,}).")
+        seen += len(data)
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            offset = seen - len(error.object) + error.start
+            raise DataError(
+                f"{path}: expected UTF-8, got byte 0x{error.object[error.start]:02x} at offset {offset:,} "
+                f"({error.reason}): convert the file first, for example with `iconv -f latin1 -t utf-8`."
+            ) from None
+        if text:
+            yield text.removeprefix(mark)
+            mark = ""
+    if not seen:
         raise DataError(f"{path}: expected text, got an empty file.")
-    zero = data.find(b"\0")
-    if zero >= 0:
-        raise DataError(f"{path}: expected text, got a binary file (a zero byte at offset {zero:,}).")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: expected UTF-8, got byte 0x{data[error.start]:02x} at offset {error.start:,} ({error.reason}): "
-            "convert the file first, for example with `iconv -f latin1 -t utf-8`."
-        ) from None
-    return text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _bytes_of(path: Path) -> bytes:
-    if path == STANDARD_INPUT:
-        return sys.stdin.buffer.read()
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: expected a file that can be read: {error.strerror}.") from None
+def _one_after_the_other(files: Sequence[Path]) -> Iterator[str]:
+    """The text of all files, each begun on a new line."""
+    for number, file in enumerate(files, 1):
+        end = "\n"
+        for text in read_file(file):
+            yield text
+            end = text[-1]
+        if end != "\n" and number < len(files):
+            yield "\n"
 
 
-def _files_of(path: Path) -> tuple[list[tuple[Path, str]], list[Path]]:
+def _files_of(path: Path) -> tuple[list[Path], list[Path]]:
     """The text files at or below a path, and the files below it that hold no text."""
     if not path.is_dir():
-        return [(path, read_file(path))], []
-    found, skipped = [], []
+        return [path], []
+    found: list[Path] = []
+    skipped: list[Path] = []
     for file in sorted(path.rglob("*")):
         if not file.is_file() or any(part.startswith(".") for part in file.relative_to(path).parts):
             continue
-        try:
-            found.append((file, read_file(file)))
-        except DataError:
-            skipped.append(file)
+        (found if _is_text(file) else skipped).append(file)
     if not found:
         raise DataError(
             f"{path}: expected a folder with UTF-8 text files, found none "
             f"({len(skipped)} files that are empty, binary or not UTF-8)."
         )
     return found, skipped
+
+
+def _is_text(file: Path) -> bool:
+    try:
+        for _ in read_file(file):
+            pass
+    except DataError:
+        return False
+    return True

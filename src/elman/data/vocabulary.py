@@ -14,7 +14,8 @@ from torch import Tensor
 from elman.errors import ArgumentError
 
 from .byte_pairs import BytePairs, numbered
-from .passages import passages
+from .passages import PART, passages
+from .spool import spooled
 
 UNKNOWN = 0
 UNKNOWN_SHOWN = "\ufffd"
@@ -61,12 +62,14 @@ class Vocabulary:
 
     def encode(self, text: str) -> Tensor:
         """The numbers of a text [n], int64."""
-        return self.encode_long(text).long()
+        return self._encode_part(text) if len(text) <= PART else self.encode_long(text).long()
 
-    def encode_long(self, text: str) -> Tensor:
-        """The numbers of a text [n], of the smallest dtype that holds them: uint8, int16 or int32."""
-        parts = [self._encode_part(part).to(self.dtype) for part in passages(text)]
-        return torch.cat(parts) if parts else torch.zeros(0, dtype=self.dtype)
+    def encode_long(self, text: str | Iterable[str]) -> Tensor:
+        """The numbers of a text, or of its passages [n], of the smallest dtype that holds them: uint8, int16 or int32.
+
+        They need not fit into memory.
+        """
+        return spooled((self._encode_part(part) for part in passages(text)), self.dtype)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -83,11 +86,11 @@ class Vocabulary:
             return self.pairs.decode(number - 1 for number in numbers)
         return (self.symbols[number] if number != UNKNOWN else UNKNOWN_SHOWN for number in numbers)
 
-    def extended(self, text: str, words: int, minimum_count: int) -> "Vocabulary":
+    def extended(self, text: str | Iterable[str], words: int, minimum_count: int) -> "Vocabulary":
         """The same symbols under the same numbers, and behind them those that are new in another text.
 
         Args:
-            text: the other text.
+            text: the other text, or its passages.
             words: most new symbols of more than one character.
             minimum_count: how often they must occur.
 
@@ -148,7 +151,9 @@ def pieces(text: str) -> list[str]:
     return [match.group() for match in _PIECE.finditer(text)]
 
 
-def build_vocabulary(text: str, unit: str = "char", words: int = 10_000, minimum_count: int = 2) -> Vocabulary:
+def build_vocabulary(
+    text: str | Iterable[str], unit: str = "char", words: int = 10_000, minimum_count: int = 2
+) -> Vocabulary:
     """Collect the symbols of a training text.
 
     What occurs less often than `minimum_count` times is left to the unknown symbol (a rare word is spelled in
@@ -156,7 +161,7 @@ def build_vocabulary(text: str, unit: str = "char", words: int = 10_000, minimum
     once estimates the share of those never seen.
 
     Args:
-        text: the training text.
+        text: the training text, or what it is made of: passages, rows.
         unit: "char", "word" or "bpe".
         words: most symbols of more than one character, the most frequent ones (unit "word"); symbols in all, at
             least 256 (unit "bpe").
@@ -174,11 +179,13 @@ def build_vocabulary(text: str, unit: str = "char", words: int = 10_000, minimum
     if words < 1 or minimum_count < 1:
         raise ArgumentError(f"expected words >= 1 and minimum_count >= 1, got {words} and {minimum_count}.")
     if unit == "bpe":
-        return Vocabulary._of_pairs(BytePairs.learned([text], words, minimum_count))
-    symbols = _frequent(Counter(text), minimum_count)
-    if unit == "word":
-        counted = Counter(piece for part in passages(text) for piece in pieces(part) if len(piece) > 1)
-        symbols += _frequent(counted, minimum_count)[:words]
+        return Vocabulary._of_pairs(BytePairs.learned([text] if isinstance(text, str) else text, words, minimum_count))
+    characters, counted = Counter[str](), Counter[str]()
+    for part in passages(text) if isinstance(text, str) else text:
+        characters.update(part)
+        if unit == "word":
+            counted.update(piece for piece in pieces(part) if len(piece) > 1)
+    symbols = _frequent(characters, minimum_count) + _frequent(counted, minimum_count)[:words]
     return Vocabulary(unit, ("", *symbols))
 
 

@@ -1,6 +1,6 @@
 """What a network reads, made of a column of a table: text as numbers of symbols, or vectors in time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 import elman
-from elman.data import Vocabulary, build_vocabulary, texts
+from elman.data import Picked, Ragged, Texts, Vocabulary, build_vocabulary, texts, values_of
 from elman.errors import ArgumentError, DataError
 from elman.training.settings import at_least
 
 if TYPE_CHECKING:
     from polars import Series
+
+    from elman.data import Column
 
 CELLS = {"lstm": elman.LSTM, "gru": elman.GRU, "elman": elman.Elman}
 
@@ -29,18 +31,13 @@ class TextInputs:
     symbols: Vocabulary
 
     @classmethod
-    def learned(
-        cls, values: "Series", rows: Sequence[int], unit: str, vocabulary: int, minimum_count: int
-    ) -> "TextInputs":
+    def learned(cls, rows: Iterable[str], unit: str, vocabulary: int, minimum_count: int) -> "TextInputs":
         """The vocabulary of the rows that are trained on."""
-        found = texts(values)
-        if all(not row.strip() for row in found):
-            raise DataError(f"the column {values.name!r}: expected text, got {len(found)} empty rows.")
-        return cls(build_vocabulary("\n".join(found[row] for row in rows), unit, vocabulary, minimum_count))
+        return cls(build_vocabulary((f"{row}\n" for row in rows), unit, vocabulary, minimum_count))
 
-    def encode(self, values: "Series") -> list[Tensor]:
+    def encode(self, rows: Iterable[str]) -> Ragged:
         """Each row as numbers [T], int64."""
-        return [self.symbols.encode(row) for row in texts(values)]
+        return Ragged(map(self.symbols.encode, rows), self.symbols.dtype)
 
     def units(self, value: Any) -> list[str]:
         """What each step of a row stands for."""
@@ -72,17 +69,17 @@ class VectorInputs:
     scale: tuple[float, ...]
 
     @classmethod
-    def learned(cls, values: "Series", rows: Sequence[int]) -> "VectorInputs":
-        """Mean and scale of the rows that are trained on."""
-        found = _vectors(values, None)
-        steps = torch.cat([found[row] for row in rows])
-        scale = steps.std(0, correction=0)
-        return cls(tuple(steps.mean(0).tolist()), tuple(torch.where(scale > 0, scale, 1.0).tolist()))
+    def learned(cls, rows: Sequence[Tensor]) -> "VectorInputs":
+        """Mean and scale of the rows that are trained on, float64."""
+        count, zero = sum(map(len, rows)), torch.zeros((), dtype=torch.float64)
+        mean = sum((row.sum(0) for row in rows), zero) / count
+        scale = (sum((((row - mean) ** 2).sum(0) for row in rows), zero) / count).sqrt()
+        return cls(tuple(mean.tolist()), tuple(torch.where(scale > 0, scale, 1.0).tolist()))
 
-    def encode(self, values: "Series") -> list[Tensor]:
+    def encode(self, rows: Iterable[Tensor]) -> Ragged:
         """Each row as vectors [T, I], float32."""
         mean, scale = (torch.tensor(each, dtype=torch.float64) for each in (self.mean, self.scale))
-        return [((row - mean) / scale).float() for row in _vectors(values, len(self.mean))]
+        return Ragged(((row - mean) / scale for row in rows), torch.float32)
 
     def units(self, value: Any) -> list[str]:
         """What each step of a row stands for: its number."""
@@ -100,11 +97,35 @@ class VectorInputs:
 Inputs = TextInputs | VectorInputs
 
 
-def learned_inputs(values: "Series", rows: Sequence[int], unit: str, vocabulary: int, minimum_count: int) -> Inputs:
-    """What a column is, by its kind: lists are vectors in time, all else is text; learned of some of its rows."""
-    if values.dtype.is_nested():
-        return VectorInputs.learned(values, rows)
-    return TextInputs.learned(values, rows, unit, vocabulary, minimum_count)
+def read_rows(values: "Column | Series", inputs: Inputs | None = None) -> Texts | Ragged:
+    """What a column holds, by its kind: lists are vectors in time [T, I], float64, all else is text.
+
+    Args:
+        values: the column.
+        inputs: by which it will be read; None where this is to be learned.
+
+    Raises:
+        DataError: it is of another kind, there is nothing in it, or what is no vector.
+    """
+    nested = values.dtype.is_nested()
+    if inputs is None:
+        rows = _vectors(values, None) if nested else texts(values)
+        if isinstance(rows, Texts) and all(not row.strip() for row in rows):
+            raise DataError(f"the column {values.name!r}: expected text, got {len(rows)} empty rows.")
+        return rows
+    if nested == isinstance(inputs, TextInputs):
+        kinds = ("text", "lists of steps")
+        raise DataError(
+            f"the column {values.name!r}: expected {kinds[not nested]} as in training, got {kinds[nested]}."
+        )
+    return texts(values) if isinstance(inputs, TextInputs) else _vectors(values, len(inputs.mean))
+
+
+def learned_inputs(rows: Texts | Ragged, some: Sequence[int], unit: str, vocabulary: int, minimum_count: int) -> Inputs:
+    """How rows are read, learned of some of them."""
+    if isinstance(rows, Texts):
+        return TextInputs.learned(Picked(rows, some), unit, vocabulary, minimum_count)
+    return VectorInputs.learned(Picked(rows, some))
 
 
 def inputs_from(content: dict[str, Any]) -> Inputs:
@@ -172,26 +193,34 @@ def check_network(cell: str, dropout: float, **sizes: int) -> None:
         raise ArgumentError(f"expected cell to be one of {', '.join(CELLS)}, got {cell!r}.")
 
 
-def _vectors(values: "Series", size: int | None) -> list[Tensor]:
+def _vectors(values: "Column | Series", size: int | None) -> Ragged:
     """Rows [T, I] of lists of lists, or [T, 1] of lists of numbers, float64.
 
     Raises:
         DataError: numbers are missing or infinite, or rows have other features than the first.
     """
-    rows = [_vector(value, values.name, number) for number, value in enumerate(values.to_list())]
-    size = size or next((row.size(1) for row in rows if row.numel()), None)
-    if size is None:
-        raise DataError(f"the column {values.name!r}: expected steps, got {len(rows)} empty rows.")
-    for number, row in enumerate(rows):
-        if row.numel() and row.size(1) != size:
-            raise DataError(
-                f"the column {values.name!r}, row {number}: expected {size} features a step, got {row.size(1)}."
-            )
-        if not torch.isfinite(row).all():
-            step = int((~torch.isfinite(row)).any(1).nonzero()[0])
-            where = f"the column {values.name!r}, row {number}, step {step}"
-            raise DataError(f"{where}: expected numbers, got {row[step].tolist()}.")
-    return [row if row.numel() else torch.zeros(0, size, dtype=torch.float64) for row in rows]
+    name, first = values.name, size
+
+    def checked() -> Iterator[Tensor]:
+        nonlocal first
+        for number, value in enumerate(values_of(values)):
+            row = _vector(value, name, number)
+            if row.numel():
+                first = first or row.size(1)
+                if row.size(1) != first:
+                    raise DataError(
+                        f"the column {name!r}, row {number}: expected {first} features a step, got {row.size(1)}."
+                    )
+                if not torch.isfinite(row).all():
+                    step = int((~torch.isfinite(row)).any(1).nonzero()[0])
+                    where = f"the column {name!r}, row {number}, step {step}"
+                    raise DataError(f"{where}: expected numbers, got {row[step].tolist()}.")
+            yield row
+
+    found = Ragged(checked(), torch.float64)
+    if first is None:
+        raise DataError(f"the column {name!r}: expected steps, got {len(found)} empty rows.")
+    return found
 
 
 def _vector(value: Sequence[Any] | None, name: str, number: int) -> Tensor:

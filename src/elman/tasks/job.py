@@ -300,9 +300,14 @@ class Job:
             save_archive(path, self.NAME, weights, {**kept, **told, **self.content()})
 
 
-def digest_of(rows: Any) -> str:
-    """By which the same plain values are known again."""
-    return hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def digest_of(*series: Iterable[Any]) -> str:
+    """By which the same plain values, in the same order, are known again."""
+    found = hashlib.sha256()
+    for values in series:
+        for value in values:
+            found.update(repr(value).encode("utf-8", "surrogatepass") + b"\0")
+        found.update(b"\1")
+    return found.hexdigest()[:16]
 
 
 class Evaluating:

@@ -1,15 +1,12 @@
 """Which rows are learned, and which are kept to check with: drawn label by label, or group by group."""
 
+import sys
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
-from elman.data import column, texts
+from elman.data import Table, texts
 from elman.errors import DataError
-
-if TYPE_CHECKING:
-    from polars import DataFrame
 
 
 def split_rows(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -84,13 +81,18 @@ def split_labels(labels: Sequence[Hashable], share: float, seed: int) -> tuple[l
     return sorted(learned), sorted(kept)
 
 
-def groups_in(frame: "DataFrame", name: str) -> list[str]:
+def at_most(count: int, rows: Sequence[int]) -> Sequence[int]:
+    """So many of some rows, from all over them."""
+    return rows[:: max(1, -(-len(rows) // count))]
+
+
+def groups_in(table: Table, name: str) -> list[str]:
     """The group of each row.
 
     Raises:
         DataError: the column is missing, or a row has no group.
     """
-    found = list(texts(column(frame, name, "the groups")))
+    found = [sys.intern(group) for group in texts(table.column(name, "the groups"))]
     if "" in found:
         raise DataError(f"the column {name!r}: expected a group in every row, got none in row {found.index('')}.")
     return found

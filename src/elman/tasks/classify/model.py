@@ -1,7 +1,8 @@
 """The classify job: a sequence of symbols or of vectors to a label, several labels, or a number."""
 
-import hashlib
 import math
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elman.data import UNITS, Padded, column, padded, read_table, texts
+from elman.data import (
+    UNITS,
+    Column,
+    Padded,
+    Ragged,
+    Table,
+    Texts,
+    open_table,
+    padded,
+    parts_of,
+    texts,
+    values_of,
+)
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
 from elman.training.files import beside
 
 from ..ensemble import EnsembleJob, rows_of
-from ..inputs import Encoder, Inputs, TextInputs, check_network, inputs_from, learned_inputs
-from ..job import Evaluating, Prepared
+from ..inputs import Encoder, Inputs, TextInputs, check_network, inputs_from, learned_inputs, read_rows
+from ..job import Evaluating, Prepared, digest_of
 from ..splits import groups_in, split_groups, split_labels
 from .network import Batch, ClassifyEnsemble, ClassifyNetwork
 from .picture import draw_confusion
@@ -27,7 +40,7 @@ from .score import ClassifyScore, NumberScore, score_labels, score_many, score_n
 from .terms import builtin_terms
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame
 
 TARGETS = ("label", "labels", "number")
 SEPARATOR = ";"
@@ -131,14 +144,14 @@ class ClassifyModel(EnsembleJob):
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads them."""
-        frame = builtin_terms() if data is None else read_table(data, as_text=True)
-        groups = None if self.group is None else groups_in(frame, self.group)
-        others = frame if self.group is None else frame.drop(self.group)
-        self.input, self.label = found_columns(others, self.input, self.label)
+        table = self._table(data)
+        groups = None if self.group is None else groups_in(table, self.group)
+        names = [name for name in table.columns if name != self.group]
+        self.input, self.label = found_columns(names, self.input, self.label)
         if self.input == self.label:
             raise ArgumentError(f"expected a column to read and another to learn, got {self.input!r} for both.")
-        read = column(frame, self.input, "what is read")
-        given = self._given(column(frame, self.label, "what is learned"))
+        rows = self._rows(table)
+        given = self._given(table.column(self.label, "what is learned"))
         if groups is None:
             labels = given if self.target == "label" else [None] * len(given)
             learned, kept = split_labels(labels, self.validation, self.seed)
@@ -147,16 +160,16 @@ class ClassifyModel(EnsembleJob):
         if self.network is None:
             if self.target != "number":
                 self.labels = tuple(sorted(self._counted(given)))
-            self.inputs = learned_inputs(read, learned, self.unit, self.vocabulary, self.minimum_count)
+            self.inputs = learned_inputs(rows, learned, self.unit, self.vocabulary, self.minimum_count)
             self.prepare([given[row] for row in learned])
-        rows = self._encoded(read)
-        targets = self._targets(given)
+        read, targets = self._encoded(rows), self._targets(given)
         about = {"rows": len(learned), "rows for validation": len(kept), "labels": len(self.labels)}
-        training, checked = self._batches(rows, targets, learned, self.seed), None
+        training, checked = self._batches(read, targets, learned, self.seed), None
         if kept:
-            checked = self._batches(rows, targets, kept, None)
-        names = (self.input, self.label, *([self.group] if self.group else []))
-        return Prepared(training, checked, _digest(frame, *names), about)
+            checked = self._batches(read, targets, kept, None)
+        known = (self.input, self.label, *([self.group] if self.group else []))
+        digest = digest_of(*(values_of(table.column(name, "it")) for name in known))
+        return Prepared(training, checked, digest, about)
 
     def prepare(self, given: Sequence[Any]) -> None:
         """Make a network with weights drawn from the seed; what is read and which labels there are is known.
@@ -209,9 +222,7 @@ class ClassifyModel(EnsembleJob):
         import polars
 
         self.trained()
-        frame = read_table(data, as_text=True)
-        assert self.input is not None
-        p = self.probabilities(column(frame, self.input, "what is read"))
+        p = self._probabilities(open_table(data, as_text=True))
         if self.target == "number":
             return polars.DataFrame({"number": p.tolist()})
         if self.target == "label":
@@ -226,9 +237,9 @@ class ClassifyModel(EnsembleJob):
         columns = {f"P({label})": p[:, n].tolist() for n, label in enumerate(self.labels)} if every else {}
         return polars.DataFrame({**found, **columns}, strict=False)
 
-    def probabilities(self, read: "Series") -> Tensor:
+    def _probabilities(self, table: Table) -> Tensor:
         """Of each label [N, C]; for numbers, the numbers [N]."""
-        rows = self._encoded(read)
+        rows = self._encoded(self._rows(table))
         z, _ = self._outputs(self._batches(rows, self._none(len(rows)), range(len(rows)), None))
         return self._said(z)
 
@@ -242,10 +253,10 @@ class ClassifyModel(EnsembleJob):
             DataError: a column is missing, or there are labels that were not in training.
         """
         self.trained()
-        frame = builtin_terms() if data is None else read_table(data, as_text=True)
-        assert self.input is not None and self.label is not None
-        given = self._given(column(frame, self.label, "what was learned"))
-        p = self.probabilities(column(frame, self.input, "what is read"))
+        table = self._table(data)
+        assert self.label is not None
+        given = self._given(table.column(self.label, "what was learned"))
+        p = self._probabilities(table)
         return self._scored(
             p, torch.tensor(given, dtype=torch.float64) if self.target == "number" else self._targets(given)
         )
@@ -260,7 +271,7 @@ class ClassifyModel(EnsembleJob):
 
         network: Any = self.trained()
         assert self.inputs is not None
-        (row,) = self.inputs.encode(polars.Series("value", [value]))
+        (row,) = self._encoded(read_rows(polars.Series("value", [value]), self.inputs))
         x, lengths = padded([row])
         with torch.no_grad(), Evaluating(network):
             states, weights = network.attended(x.to(self.device), lengths.to(self.device))
@@ -274,8 +285,7 @@ class ClassifyModel(EnsembleJob):
             data: whatever `data.read_table` takes, with the column that is read.
         """
         network: Any = self.trained()
-        assert self.input is not None
-        rows = self._encoded(column(read_table(data, as_text=True), self.input, "what is read"))
+        rows = self._encoded(self._rows(open_table(data, as_text=True)))
         found: list[Tensor] = []
         with torch.no_grad(), Evaluating(network):
             for batch in self._batches(rows, self._none(len(rows)), range(len(rows)), None).starting_at(0):
@@ -346,19 +356,22 @@ class ClassifyModel(EnsembleJob):
 
         self.network = self.networks(make, ClassifyEnsemble)
 
-    def _given(self, values: "Series") -> list[Any]:
+    def _table(self, data: Any) -> Table:
+        return open_table(builtin_terms() if data is None else data, as_text=True)
+
+    def _given(self, values: Column) -> list[Any]:
         """The label, the labels or the number of each row."""
         if self.target == "number":
             return _numbers(values)
         if self.target == "labels" and values.dtype.is_nested():
-            return [[str(label) for label in some or []] for some in values.to_list()]
+            return [[sys.intern(str(label)) for label in some or []] for some in values_of(values)]
         found = texts(values)
         if self.target == "labels":
-            return [[part.strip() for part in text.split(SEPARATOR) if part.strip()] for text in found]
+            return [[sys.intern(part.strip()) for part in text.split(SEPARATOR) if part.strip()] for text in found]
         missing = [number for number, text in enumerate(found) if not text]
         if missing:
             raise DataError(f"the column {values.name!r}: expected a label in every row, got none in row {missing[0]}.")
-        return list(found)
+        return list(map(sys.intern, found))
 
     def _counted(self, given: Sequence[Any]) -> "Counter[str]":
         return Counter(label for each in given for label in (each if self.target == "labels" else [each]))
@@ -395,19 +408,18 @@ class ClassifyModel(EnsembleJob):
             torch.int64 if self.target == "label" else torch.float32
         )
 
-    def _encoded(self, read: "Series") -> list[Tensor]:
-        assert self.inputs is not None
-        if read.dtype.is_nested() != (self.inputs.to_json()["kind"] == "vectors"):
-            kinds = ("text", "lists of steps")
-            raise DataError(
-                f"the column {read.name!r}: expected {kinds[not read.dtype.is_nested()]} as in training, "
-                f"got {kinds[read.dtype.is_nested()]}."
-            )
-        return self.inputs.encode(read)
+    def _rows(self, table: Table) -> Texts | Ragged:
+        """What is read, as it is given."""
+        assert self.input is not None
+        return read_rows(table.column(self.input, "what is read"), self.inputs)
 
-    def _batches(self, rows: list[Tensor], targets: Tensor, some: Sequence[int], seed: int | None) -> Padded:
+    def _encoded(self, rows: Texts | Ragged) -> Ragged:
+        """What is read, for the network."""
+        assert self.inputs is not None
+        return self.inputs.encode(rows)  # type: ignore[arg-type]  # rows go with the inputs
+
+    def _batches(self, rows: Ragged, targets: Tensor, some: Sequence[int], seed: int | None) -> Padded:
         """Batches of some of the rows."""
-        some = list(some)
 
         def make(batch: list[int]) -> Batch:
             numbers = [some[n] for n in batch]
@@ -415,7 +427,7 @@ class ClassifyModel(EnsembleJob):
             return Batch(x, lengths, targets[numbers])
 
         at_once = self.batch_size if seed is not None else AT_ONCE
-        return Padded([len(rows[n]) for n in some], make, at_once, seed)
+        return Padded(array("q", (rows.lengths[n] for n in some)), make, at_once, seed)
 
     def _outputs(self, batches: Any) -> tuple[Tensor, Tensor]:
         """The logits of all rows in order, and their targets, on the CPU."""
@@ -428,38 +440,40 @@ class ClassifyModel(EnsembleJob):
         return torch.cat(found), torch.cat(targets)
 
 
-def found_columns(frame: "DataFrame", read: str | None, label: str | None) -> tuple[str, str]:
+def found_columns(columns: Sequence[str], read: str | None, label: str | None) -> tuple[str, str]:
     """The names of the columns, those that were not given found by what people call them.
 
     Raises:
         DataError: they cannot be told.
     """
-    names = {name.lower(): name for name in frame.columns}
+    names = {name.lower(): name for name in columns}
     if label is None:
-        others = [name for name in frame.columns if name != read]
+        others = [name for name in columns if name != read]
         known = next((names[name] for name in _LABELS if name in names and names[name] != read), None)
         label = known or (others[-1] if len(others) == (2 if read is None else 1) else None)
     if read is None and label is not None:
-        others = [name for name in frame.columns if name != label]
+        others = [name for name in columns if name != label]
         known = next((names[name] for name in _TEXTS if name in names and names[name] != label), None)
         read = known or (others[0] if len(others) == 1 else None)
     if read is None or label is None:
         raise DataError(
             f"expected to be told which column is read and which is learned (input, label): "
-            f"there are {', '.join(map(repr, frame.columns[:12]))}."
+            f"there are {', '.join(map(repr, columns[:12]))}."
         )
     return read, label
 
 
-def _numbers(values: "Series") -> list[float]:
+def _numbers(values: Column) -> list[float]:
     import polars
 
     if values.dtype.is_nested() or values.dtype == polars.Binary:
         raise DataError(f"the column {values.name!r}: expected numbers, got {values.dtype}.")
-    found = values.cast(polars.Float64, strict=False).to_list()
-    for row, number in enumerate(found):
-        if number is None or not math.isfinite(number):
-            raise DataError(f"the column {values.name!r}, row {row}: expected a number, got {values[row]!r}.")
+    found: list[float] = []
+    for part in parts_of(values):
+        for number, value in zip(part.cast(polars.Float64, strict=False).to_list(), part.to_list(), strict=True):
+            if number is None or not math.isfinite(number):
+                raise DataError(f"the column {values.name!r}, row {len(found)}: expected a number, got {value!r}.")
+            found.append(number)
     return found
 
 
@@ -472,13 +486,3 @@ def _temperature(z: Tensor, targets: Tensor) -> float:
     found, doubt = torch.linspace(-2, 2, 81), 1 / (len(targets) + 2)
     losses = [float(functional.cross_entropy(z / math.exp(t), targets, label_smoothing=doubt)) for t in found.tolist()]
     return math.exp(float(found[int(torch.tensor(losses).argmin())]))
-
-
-def _digest(frame: "DataFrame", *names: str) -> str:
-    """By which the same rows are known again."""
-    said = hashlib.sha256()
-    for name in names:
-        for value in frame[name].to_list():
-            said.update(repr(value).encode("utf-8", "surrogatepass"))
-            said.update(b"\0")
-    return said.hexdigest()[:16]

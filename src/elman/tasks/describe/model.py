@@ -147,7 +147,7 @@ class DescribeModel(Job):
         self._remember(*training)
         self._kept = _some(read, sentences, kept)
         about = {"rows": len(learned), "rows for validation": len(kept), "different inputs": len(groups)}
-        digest = digest_of(([key_of(read, row) for row in range(len(sentences))], sentences))
+        digest = digest_of((key_of(read, row) for row in range(len(sentences))), sentences)
         checks = self._batches(*self._kept, None) if kept else None
         return Prepared(self._batches(*training, self.seed), checks, digest, about)
 

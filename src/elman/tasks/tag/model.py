@@ -1,5 +1,6 @@
 """The tag job: a label for every step of a sequence: slots, parts of speech, hyphenation points."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,23 +9,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from elman.data import Padded, column, padded, read_table
+from elman.data import Looked, Padded, Picked, Table, Tokens, open_table, padded
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
 
 from ..ensemble import EnsembleJob, rows_of
 from ..inputs import Encoder, check_network
 from ..job import Evaluating, Prepared, digest_of
-from ..splits import groups_in, split_groups, split_rows
+from ..splits import at_most, groups_in, split_groups, split_rows
 from .hyphens import builtin_hyphens
 from .network import Batch, TagEnsemble, TagNetwork
 from .score import TagScore, score_tags
 from .tokens import TokenInputs, rows_of_tokens
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame
 
 AT_ONCE = 64
+SCORED = 100_000  # rows at most of those kept for validation, by which a trained model is measured
 
 
 @dataclass(kw_only=True)
@@ -52,7 +54,7 @@ class TagModel(EnsembleJob):
     Attributes:
         inputs: what is read, once it is known.
         labels: the tags, in the order of the network's outputs.
-        checked: the figures on the rows kept for validation.
+        checked: the figures on the rows kept for validation, on 100,000 of them at most.
 
     `fit` takes whatever `data.read_table` does, or None for hyphenation points of English words, from pyphen.
     """
@@ -91,23 +93,25 @@ class TagModel(EnsembleJob):
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads them."""
-        frame = self._table(data)
-        rows, tags = self._pairs(frame)
-        groups = None if self.group is None else groups_in(frame, self.group)
+        table = self._table(data)
+        rows, tags = self._pairs(table)
+        groups = None if self.group is None else groups_in(table, self.group)
         if groups is None:
             learned, kept = map(sorted, split_rows(len(rows), self.validation, self.seed))
         else:
             learned, kept = split_groups(groups, self.validation, self.seed)
         if self.network is None:
-            self.labels = tuple(sorted({tag for some in tags for tag in some}))
-            self.prepare([rows[n] for n in learned], [tags[n] for n in learned])
-        told = [[self._number(tag, row) for tag in some] for row, some in enumerate(tags)]
-        training = self._batches([rows[n] for n in learned], [told[n] for n in learned], self.seed)
-        checked = self._batches([rows[n] for n in kept], [told[n] for n in kept], None) if kept else None
-        tokens = sum(len(rows[n]) for n in learned)
+            self.labels = tuple(sorted(tags.different))
+            self.prepare(Picked(rows, learned), Picked(tags, learned))
+        assert self.inputs is not None
+        read, told = self.inputs.encode(rows), self._numbered(tags)
+        training = self._batches(read, told, learned, self.seed)
+        checked = self._batches(read, told, kept, None) if kept else None
+        tokens = sum(read.lengths[n] for n in learned)
         about = {"rows": len(learned), "tokens": tokens, "rows for validation": len(kept), "tags": len(self.labels)}
-        self._kept = [rows[n] for n in kept], [tags[n] for n in kept]
-        digest = digest_of((rows, tags) if groups is None else (rows, tags, groups))
+        measured = at_most(SCORED, kept)
+        self._kept = Tokens(Picked(rows, measured)), Picked(tags, measured)
+        digest = digest_of(rows, tags, groups or [])
         return Prepared(training, checked, digest, about)
 
     def prepare(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> "TagModel":
@@ -143,7 +147,7 @@ class TagModel(EnsembleJob):
         rows = self._rows(data)
         tags = self._best(rows)
         kind = polars.List(polars.String)
-        return polars.DataFrame({"tokens": rows, "tags": tags}, schema={"tokens": kind, "tags": kind})
+        return polars.DataFrame({"tokens": list(rows), "tags": tags}, schema={"tokens": kind, "tags": kind})
 
     def score(self, data: Any) -> TagScore:
         """How well the model does, beside each token's most frequent tag.
@@ -197,54 +201,61 @@ class TagModel(EnsembleJob):
 
         self.network = self.networks(make, TagEnsemble)
 
-    def _table(self, data: Any) -> "DataFrame":
+    def _table(self, data: Any) -> Table:
         if data is not None:
-            return read_table(data, as_text=True)
+            return open_table(data, as_text=True)
         self.input, self.tags, self.unit = "word", "points", "char"
-        return builtin_hyphens()
+        return open_table(builtin_hyphens())
 
-    def _rows(self, data: Any) -> list[list[str]]:
+    def _rows(self, data: Any) -> Tokens:
         """The tokens of each row."""
-        return rows_of_tokens(column(read_table(data, as_text=True), self.input, "what is read"), self.unit)
+        return self._read(open_table(data, as_text=True))
 
-    def _pairs(self, frame: "DataFrame") -> tuple[list[list[str]], list[list[str]]]:
+    def _read(self, table: Table) -> Tokens:
+        return rows_of_tokens(table.column(self.input, "what is read"), self.unit)
+
+    def _pairs(self, table: Table) -> tuple[Tokens, Tokens]:
         """Tokens and tags of all rows, as many of one as of the other."""
-        read: Series = column(frame, self.input, "what is read")
-        given: Series = column(frame, self.tags, "the tags")
-        rows, tags = rows_of_tokens(read, self.unit), rows_of_tokens(given, self.unit)
-        for number, (row, some) in enumerate(zip(rows, tags, strict=True)):
-            if len(row) != len(some):
+        rows, tags = self._read(table), rows_of_tokens(table.column(self.tags, "the tags"), self.unit)
+        for number, (count, told) in enumerate(zip(rows.numbers.lengths, tags.numbers.lengths, strict=True)):
+            if count != told:
                 raise DataError(
-                    f"row {number}: expected a tag for each of the {len(row)} tokens {row[:6]}, got {len(some)}."
+                    f"row {number}: expected a tag for each of the {count} tokens {rows[number][:6]}, got {told}."
                 )
-        if not any(rows):
+        if not rows.different:
             raise DataError(f"the column {self.input!r}: expected tokens, got {len(rows)} empty rows.")
         return rows, tags
 
-    def _number(self, tag: str, row: int) -> int:
-        if tag not in self.labels:
-            raise DataError(
-                f"row {row}: expected one of the {len(self.labels)} tags of the network, got {tag!r}: the network was "
-                "made for other data."
-            )
-        return self.labels.index(tag)
+    def _numbered(self, tags: Tokens) -> Looked:
+        """The tags as the network numbers them."""
+        places = {label: number for number, label in enumerate(self.labels)}
+        for tag in tags.different:
+            if tag not in places:
+                row = next(number for number, some in enumerate(tags) if tag in some)
+                raise DataError(
+                    f"row {row}: expected one of the {len(self.labels)} tags of the network, got {tag!r}: the network "
+                    "was made for other data."
+                )
+        return Looked(tags.numbers, torch.tensor([places[tag] for tag in tags.different]))
 
-    def _batches(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[int]], seed: int | None) -> Padded:
-        assert self.inputs is not None
-        encoded = self.inputs.encode(rows)
-        told = [torch.tensor(some, dtype=torch.int64) for some in tags]
+    def _batches(self, read: Looked, told: Looked | None, some: Sequence[int], seed: int | None) -> Padded:
+        """Batches of some of the rows; without tags where nobody looks at them."""
 
         def make(batch: list[int]) -> Batch:
-            x, lengths = padded([encoded[n] for n in batch])
-            return Batch(x, lengths, padded([told[n] for n in batch])[0])
+            numbers = [some[n] for n in batch]
+            x, lengths = padded([read[n] for n in numbers])
+            tags = torch.zeros_like(x[..., 0]) if told is None else padded([told[n] for n in numbers])[0]
+            return Batch(x, lengths, tags)
 
-        return Padded([len(row) for row in rows], make, self.batch_size if seed is not None else AT_ONCE, seed)
+        at_once = self.batch_size if seed is not None else AT_ONCE
+        return Padded(array("q", (read.lengths[n] for n in some)), make, at_once, seed)
 
-    def _unlabelled(self, rows: Sequence[Sequence[str]]) -> Padded:
-        """Batches of rows whose tags nobody looks at."""
-        return self._batches(rows, [[0] * len(row) for row in rows], None)
+    def _unlabelled(self, rows: Tokens) -> Padded:
+        """Batches of rows whose tags are not known."""
+        assert self.inputs is not None
+        return self._batches(self.inputs.encode(rows), None, range(len(rows)), None)
 
-    def _best(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    def _best(self, rows: Tokens) -> list[list[str]]:
         network: Any = self.trained()
         found: list[list[str]] = []
         with torch.no_grad(), Evaluating(network):
@@ -253,7 +264,7 @@ class TagModel(EnsembleJob):
                 found += [[self.labels[n] for n in row.tolist()] for row in rows_of(best, batch.lengths)]
         return found
 
-    def _scored(self, rows: Sequence[Sequence[str]], tags: Sequence[Sequence[str]]) -> TagScore:
+    def _scored(self, rows: Tokens, tags: Sequence[Sequence[str]]) -> TagScore:
         said = self._best(rows)
         usual = [[self.usual.get(token, self.usual[""]) for token in row] for row in rows]
         return score_tags(said, tags, usual, [[token not in self.usual for token in row] for row in rows])

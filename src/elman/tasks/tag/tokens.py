@@ -1,7 +1,7 @@
 """Rows of tokens: words or characters as numbers, and the spelling of each word beside its number."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 import elman
-from elman.data import UNKNOWN, texts
+from elman.data import UNKNOWN, Looked, Tokens, texts, values_of
 from elman.errors import DataError
 from elman.patterns import BothEnds
 
 if TYPE_CHECKING:
     from polars import Series
+
+    from elman.data import Column
 
 LONGEST = 24  # characters of a word that its spelling has
 
@@ -34,28 +36,25 @@ class TokenInputs:
     spelled: bool
 
     @classmethod
-    def learned(cls, rows: Sequence[Sequence[str]], spelled: bool, minimum_count: int) -> "TokenInputs":
+    def learned(cls, rows: Iterable[Sequence[str]], spelled: bool, minimum_count: int) -> "TokenInputs":
         """The tokens of the rows that are trained on."""
         counted = Counter(token for row in rows for token in row)
         tokens = sorted(token for token, count in counted.items() if count >= minimum_count)
         return cls(("", *tokens), ("", *sorted({c for token in counted for c in token})), spelled)
 
-    def encode(self, rows: Sequence[Sequence[str]]) -> list[Tensor]:
+    def encode(self, rows: Tokens) -> Looked:
         """Each row as numbers [T, 1], or [T, 1 + LONGEST] with the spelling behind, 0 after its end, int64."""
         number = {token: n for n, token in enumerate(self.tokens) if n}
         letter = {character: n for n, character in enumerate(self.characters) if n}
-        known: dict[str, list[int]] = {}
+        width = LONGEST if self.spelled else 0
 
         def one(token: str) -> list[int]:
-            if token not in known:
-                # +1: 0 is no letter at all, 1 one that is not known
-                spelling = [letter.get(c, UNKNOWN) + 1 for c in token[:LONGEST]] if self.spelled else []
-                room = LONGEST - len(spelling) if self.spelled else 0
-                known[token] = [number.get(token, UNKNOWN), *spelling, *[0] * room]
-            return known[token]
+            # +1: 0 is no letter at all, 1 one that is not known
+            spelling = [letter.get(c, UNKNOWN) + 1 for c in token[:width]]
+            return [number.get(token, UNKNOWN), *spelling, *[0] * (width - len(spelling))]
 
-        width = 1 + (LONGEST if self.spelled else 0)
-        return [torch.tensor([one(token) for token in row], dtype=torch.int64).reshape(-1, width) for row in rows]
+        table = torch.tensor([one(token) for token in rows.different], dtype=torch.int64)
+        return Looked(rows.numbers, table.reshape(-1, 1 + width))
 
     def network(self, embedding: int) -> tuple[nn.Module, int]:
         """From numbers [T, B, ...] to vectors [T, B, E], and E."""
@@ -111,19 +110,22 @@ class TokenEmbedding(nn.Module):
         return torch.cat([found, spelled], -1)
 
 
-def rows_of_tokens(values: "Series", unit: str) -> list[list[str]]:
+def rows_of_tokens(values: "Column | Series", unit: str) -> Tokens:
     """The tokens of each row of a column: lists as they are; text cut at white space, or into its characters.
 
     Raises:
         DataError: a list holds something else than single values, or nothing at a step.
     """
-    if values.dtype.is_nested():
-        rows = values.to_list()
-        if any(isinstance(token, list | dict) for row in rows for token in row or ()):
-            raise DataError(f"the column {values.name!r}: expected lists of tokens, got lists within lists.")
-        for number, row in enumerate(rows):
+    if not values.dtype.is_nested():
+        return Tokens(text.split() if unit == "word" else text for text in texts(values))
+
+    def checked() -> Iterator[list[str]]:
+        for number, row in enumerate(values_of(values)):
+            if any(isinstance(token, list | dict) for token in row or ()):
+                raise DataError(f"the column {values.name!r}: expected lists of tokens, got lists within lists.")
             if None in (row or ()):
                 where = f"the column {values.name!r}, row {number}, step {row.index(None)}"
                 raise DataError(f"{where}: expected a value, got nothing.")
-        return [[str(token) for token in row or ()] for row in rows]
-    return [text.split() if unit == "word" else list(text) for text in texts(values)]
+            yield [str(token) for token in row or ()]
+
+    return Tokens(checked())

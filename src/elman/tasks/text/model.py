@@ -15,12 +15,12 @@ from elman.data import (
     UNITS,
     UNKNOWN,
     UNKNOWN_SHOWN,
+    LongText,
     Streams,
     Vocabulary,
     build_vocabulary,
     builtin_text,
     fitting_rows,
-    passages,
     read_text,
 )
 from elman.errors import ArgumentError, DataError
@@ -35,13 +35,15 @@ from .score import Score, score_of
 from .writer import Writer
 
 SCORED_AT_ONCE = 512
+SCORED = 10_000_000  # symbols at most of what is kept for validation, by which a trained model is measured
 COUNTED = 1_000_000  # characters at the end of the training text that the n-gram counts
 BITS = Measure("bits per character", "bits/char", 1 / math.log(2), "characters")
 NAMED = {"char": "character", "word": "word", "bpe": "piece"}
 PLURAL = {"char": "chars", "word": "words", "bpe": "pieces"}
 SYMBOLS = {"char": 1, "word": 10_000, "bpe": 1_000}
 OF_THE_NETWORK = ("cell", "layers", "hidden_size", "embedding", "unit")
-Sources = str | Path | Sequence[str | Path] | None
+Source = str | Path | LongText
+Sources = Source | Sequence[Source] | None
 
 
 @dataclass(kw_only=True)
@@ -75,8 +77,8 @@ class TextModel(Job):
         network, history: see `Job`; `prepare` makes the network.
 
     `fit` takes a text (str), a file or folder (Path), a list of them, or None for the English text that comes with
-    Python. The text must fit into memory: while training runs, 3 to 6 bytes a character are held, twice as much
-    for a moment at its start.
+    Python. A text in files need not fit into memory: from 256 MB on it lies, as text and as numbers, in temporary files
+    (`data.spool`).
 
     Weights begin as torch's own layers have them, drawn with `seed`; for others call `prepare`, change
     `network` in place, and then `fit`.
@@ -148,7 +150,7 @@ class TextModel(Job):
         about = {"characters": len(training), "characters for validation": len(validation)}
         return Prepared(learned, checked, _digest(text, start), about)
 
-    def prepare(self, text: str) -> "TextModel":
+    def prepare(self, text: str | LongText) -> "TextModel":
         """Make the vocabulary of a training text, and a network with weights drawn from the seed, or of `start`."""
         begun = None if self.start is None else self._begun(self.start)
         if begun is None or begun.symbols is None:
@@ -156,7 +158,9 @@ class TextModel(Job):
         else:
             self.symbols = begun.symbols.extended(text, self._most_symbols, self.minimum_count)
         if len(self.symbols) < 2:
-            raise DataError(f"expected a text in which something occurs {self.minimum_count} times, got {text[:40]!r}.")
+            raise DataError(
+                f"expected a text in which something occurs {self.minimum_count} times, got {str(text[:40])!r}."
+            )
         self._count(text)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
@@ -168,7 +172,9 @@ class TextModel(Job):
     def finished(self, prepared: Prepared, out: Path | None) -> None:
         """Measure on the part kept for validation, beside the n-gram."""
         if isinstance(prepared.validation, Streams):
-            self.kept = self._scored(prepared.validation)
+            kept = prepared.validation
+            some = Streams(kept.numbers[:SCORED], kept.rows, kept.window) if len(kept.numbers) > SCORED else kept
+            self.kept = self._scored(some)
             self.checked = self.kept.figures(NAMED[self.unit])
 
     def paths_in(self, data: Sources) -> list[Path]:
@@ -254,7 +260,7 @@ class TextModel(Job):
             sources: as for `fit`; `symbols.encode` says which T symbols they are.
         """
         network, symbols = self._trained()
-        numbers = symbols.encode(as_text(sources))
+        numbers = symbols.encode_long(as_text(sources)).long()
         parts: list[list[Tensor]] = [[] for _ in range(self.layers)]
         state: Any = None
         with torch.no_grad(), Evaluating(network):
@@ -317,7 +323,7 @@ class TextModel(Job):
             raise ArgumentError(f"{path}: a trained network keeps its form: use TextModel.continued({path!r}, ...).")
         return begun
 
-    def _count(self, text: str) -> None:
+    def _count(self, text: str | LongText) -> None:
         assert self.symbols is not None
         self.ngram = NGram.learned(self.symbols.encode_long(text[-COUNTED:]), len(self.symbols))
 
@@ -332,7 +338,7 @@ class TextModel(Job):
             raise ArgumentError("this model has not been trained yet: call fit, or TextModel.load.")
         return self.network, self.symbols
 
-    def _parts(self, text: str) -> tuple[str, str]:
+    def _parts(self, text: LongText) -> tuple[LongText, LongText]:
         """The text for training and, from its end, the text for validation."""
         kept = round(len(text) * self.validation)
         if self.validation and kept < 2:
@@ -342,7 +348,7 @@ class TextModel(Job):
             )
         return text[: len(text) - kept], text[len(text) - kept :]
 
-    def _streams(self, text: str, least: int | None = None) -> Streams:
+    def _streams(self, text: LongText, least: int | None = None) -> Streams:
         """The windows of a text; `least` numbers are enough, by default one window."""
         assert self.symbols is not None
         numbers = self.symbols.encode_long(text)
@@ -354,7 +360,7 @@ class TextModel(Job):
             )
         return Streams(numbers, fitting_rows(len(numbers), self.batch_size, self.window), self.window)
 
-    def _one_stream(self, text: str) -> Streams:
+    def _one_stream(self, text: LongText) -> Streams:
         _, symbols = self._trained()
         numbers = symbols.encode_long(text)
         if len(numbers) < 2:
@@ -391,7 +397,7 @@ def paths_in(sources: Sources) -> list[Path]:
     return [source for source in _several(sources) if isinstance(source, Path)]
 
 
-def as_text(sources: Sources) -> str:
+def as_text(sources: Sources) -> LongText:
     """The text of what `fit` takes: a str is a text, a Path a file or folder, None the text that comes with Python.
 
     Raises:
@@ -399,23 +405,30 @@ def as_text(sources: Sources) -> str:
         ArgumentError: a str is the name of a file, or something is neither text nor file.
     """
     if sources is None:
-        return builtin_text()
+        return LongText(builtin_text())
     given = _several(sources)
     for part in given:
         if isinstance(part, str) and len(part) < 256 and part.isprintable() and Path(part).is_file():
             raise ArgumentError(f"expected a text, got the name of a file: give Path({part!r}) to read it.")
         if isinstance(part, str):
             check_whole(part)
-    text = "".join(read_text([part]).text if isinstance(part, Path) else part for part in given)
+    found = [_read(part) for part in given]
+    text = found[0] if len(found) == 1 else LongText(passage for each in found for passage in each)
     if not text:
         raise DataError("expected text, got none.")
     return text
 
 
-def _digest(text: str, start: str | None) -> str:
+def _read(part: Source) -> LongText:
+    if isinstance(part, LongText):
+        return part
+    return read_text([part]).text if isinstance(part, Path) else LongText(part)
+
+
+def _digest(text: LongText, start: str | None) -> str:
     """By which the same text is known again, and the same model to begin with."""
     found = hashlib.sha256() if start is None else hashlib.sha256(Path(start).read_bytes())
-    for part in passages(text):
+    for part in text:
         found.update(part.encode())
     return found.hexdigest()[:16]
 
@@ -431,14 +444,14 @@ def check_whole(text: str) -> None:
         ) from None
 
 
-def _several(sources: Sources) -> Sequence[str | Path]:
+def _several(sources: Sources) -> Sequence[Source]:
     """What `fit` takes, one after the other."""
     if sources is None:
         return []
     given: Sequence[Any] = (
         [sources] if isinstance(sources, bytes | str) or not isinstance(sources, Sequence) else sources
     )
-    if strange := [part for part in given if not isinstance(part, str | Path)]:
+    if strange := [part for part in given if not isinstance(part, str | Path | LongText)]:
         raise ArgumentError(
             f"expected a text (str), files (Path), a list of them, or None, got {type(strange[0]).__name__}."
         )

@@ -1,6 +1,7 @@
 """The translate job: a sequence to another one: words to their sound, dates to a norm, languages to each other."""
 
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from elman import decoding
-from elman.data import Padded, column, padded, read_table, texts
+from elman.data import Padded, Picked, Ragged, Table, Texts, open_table, padded, texts
 from elman.errors import ArgumentError, DataError
 from elman.training import Measure
 from elman.training.files import beside
@@ -19,7 +20,7 @@ from elman.training.files import beside
 from ..ensemble import EnsembleJob, rows_of
 from ..inputs import check_network
 from ..job import Evaluating, Prepared, digest_of
-from ..splits import groups_in, split_groups, split_rows
+from ..splits import at_most, groups_in, split_groups, split_rows
 from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
 from .dates import builtin_dates
 from .network import Batch, TranslateEnsemble, TranslateNetwork
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 AT_ONCE, DRAWN = 128, 30
+SCORED = 10_000  # rows at most of those kept for validation, by which a trained model is measured
 EXAMPLES = {"dates": builtin_dates, "numbers": builtin_numbers}
 
 
@@ -78,7 +80,7 @@ class TranslateModel(EnsembleJob):
 
     Attributes:
         sources, targets: the symbols, once they are known.
-        checked: the figures on the rows kept for validation.
+        checked: the figures on the rows kept for validation, on 10,000 of them at most.
 
     `fit` takes whatever `data.read_table` does, or None for a built-in example: dates in twenty languages, to be
     written as ISO 8601; numbers, to be written in the words of twelve languages.
@@ -131,24 +133,25 @@ class TranslateModel(EnsembleJob):
 
     def prepare_data(self, data: Any) -> Prepared:
         """Rows of like length in batches, and a network that reads and writes them."""
-        frame = self._table(data)
-        sources, targets = self._pairs(frame)
+        table = self._table(data)
+        sources, targets = self._pairs(table)
         for name, some in ((self.input, sources), (self.output, targets)):
-            if len(set(some)) == 1:
+            if all(text == some[0] for text in some):
                 raise DataError(f"the column {name!r}: expected texts that differ, got {some[0]!r} in all rows.")
-        groups = None if self.group is None else groups_in(frame, self.group)
+        groups = None if self.group is None else groups_in(table, self.group)
         if groups is None:
             learned, kept = split_rows(len(sources), self.validation, self.seed)
         else:
             learned, kept = split_groups(groups, self.validation, self.seed)
-        read, written = ([part[n] for n in learned] for part in (sources, targets))
-        self._kept = [sources[n] for n in kept], [targets[n] for n in kept]
+        measured = at_most(SCORED, kept)
+        self._kept = Picked(sources, measured), Picked(targets, measured)
         if self.network is None:
-            self.prepare(read, written)
+            self.prepare(Picked(sources, learned), Picked(targets, learned))
+        read, written = self._encoded(sources, targets)
+        training = self._batches(read, written, learned, self.seed)
+        checked = self._batches(read, written, kept, None) if kept else None
         about = {"rows": len(learned), "rows for validation": len(kept)}
-        digest = digest_of((sources, targets) if groups is None else (sources, targets, groups))
-        training = self._batches(read, written, self.seed)
-        return Prepared(training, self._batches(*self._kept, None) if kept else None, digest, about)
+        return Prepared(training, checked, digest_of(sources, targets, groups or []), about)
 
     def prepare(self, sources: Sequence[str], targets: Sequence[str]) -> "TranslateModel":
         """Find the symbols, and make a network with weights drawn from the seed."""
@@ -160,10 +163,9 @@ class TranslateModel(EnsembleJob):
                     f"the column {name!r}: expected symbols that occur {self.minimum_count} times or more, got none: "
                     "give more rows, or a smaller minimum_count."
                 )
-        ratios = [
+        self.longest = max(
             len(self.targets.cut(t)) / max(1, len(self.sources.cut(s))) for s, t in zip(sources, targets, strict=True)
-        ]
-        self.longest = max(ratios)
+        )
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
             self._build()
@@ -195,7 +197,7 @@ class TranslateModel(EnsembleJob):
         if not 1 <= n_best <= self.beam:
             raise ArgumentError(f"expected 1 <= n_best <= {self.beam}, the beam, got {n_best}.")
         self.trained()
-        found = self._translated(self._read(read_table(data, as_text=True)), n_best)
+        found = self._translated(self._read(open_table(data, as_text=True)), n_best)
         written = [[text for text, _ in some] for some in found]
         scores = [[score for _, score in some] for some in found]
         if n_best == 1:
@@ -216,7 +218,7 @@ class TranslateModel(EnsembleJob):
         network: Any = self.trained()
         assert self.sources is not None and self.targets is not None
         ((written, _),) = self._translated([text], 1)[0]
-        (batch,) = self._batches([text], [written], None).starting_at(0)
+        (batch,) = self._batches(*self._encoded([text], [written]), [0], None).starting_at(0)
         with torch.no_grad(), Evaluating(network):
             weights = network.weights(Batch(*(part.to(self.device) for part in batch)))
         return Attended(self.sources.cut(text), [*self.targets.cut(written), "end"], weights[:, 0].cpu())
@@ -228,10 +230,10 @@ class TranslateModel(EnsembleJob):
             data: whatever `data.read_table` takes, with the column that is read.
         """
         network: Any = self.trained()
-        sources = self._read(read_table(data, as_text=True))
+        sources = self._read(open_table(data, as_text=True))
         found: list[Tensor] = []
         with torch.no_grad(), Evaluating(network):
-            for batch in self._batches(sources, [""] * len(sources), None).starting_at(0):
+            for batch in self._unwritten(sources).starting_at(0):
                 y = network.states(batch.source.to(self.device), batch.source_lengths.to(self.device))
                 found += rows_of(y, batch.source_lengths)
         return found
@@ -264,21 +266,20 @@ class TranslateModel(EnsembleJob):
         )  # fmt: skip
         self.network = self.networks(make, TranslateEnsemble)
 
-    def _table(self, data: Any) -> "DataFrame":
+    def _table(self, data: Any) -> Table:
         if data is not None:
-            return read_table(data, as_text=True)
+            return open_table(data, as_text=True)
         frame = EXAMPLES[self.example]()
         self.input, self.output = frame.columns
-        return frame
+        return open_table(frame)
 
-    def _read(self, frame: "DataFrame") -> list[str]:
+    def _read(self, table: Table) -> Texts:
         """What is read, of all rows."""
-        return list(texts(column(frame, self.input, "what is read")))
+        return texts(table.column(self.input, "what is read"))
 
-    def _pairs(self, frame: "DataFrame") -> tuple[list[str], list[str]]:
+    def _pairs(self, table: Table) -> tuple[Texts, Texts]:
         """What is read and what is written, of all rows."""
-        sources = self._read(frame)
-        targets = list(texts(column(frame, self.output, "what is written")))
+        sources, targets = self._read(table), texts(table.column(self.output, "what is written"))
         for name, some in ((self.input, sources), (self.output, targets)):
             empty = [row for row, text in enumerate(some) if not text.strip()]
             if empty:
@@ -288,18 +289,27 @@ class TranslateModel(EnsembleJob):
                 )
         return sources, targets
 
-    def _batches(self, sources: Sequence[str], targets: Sequence[str], seed: int | None) -> Padded:
+    def _encoded(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[Ragged, Ragged]:
+        """What is read and what is written, for the network."""
         assert self.sources is not None and self.targets is not None
-        read = [self.sources.encode(text) for text in sources]
-        written = [self.targets.encode(text, end=True) for text in targets]
+        read = Ragged(map(self.sources.encode, sources), torch.int32)
+        return read, Ragged(map(partial(self.targets.encode, end=True), targets), torch.int32)
+
+    def _batches(self, read: Ragged, written: Ragged, some: Sequence[int], seed: int | None) -> Padded:
+        """Batches of some of the rows."""
 
         def make(batch: list[int]) -> Batch:
-            source, source_lengths = padded([read[n] for n in batch], PAD)
-            target, lengths = padded([written[n] for n in batch], PAD)
+            numbers = [some[n] for n in batch]
+            source, source_lengths = padded([read[n] for n in numbers], PAD)
+            target, lengths = padded([written[n] for n in numbers], PAD)
             return Batch(source, source_lengths, target, lengths)
 
-        sizes = [max(len(x), len(y)) for x, y in zip(read, written, strict=True)]
+        sizes = array("q", (max(read.lengths[n], written.lengths[n]) for n in some))
         return Padded(sizes, make, self.batch_size if seed is not None else AT_ONCE, seed)
+
+    def _unwritten(self, sources: Sequence[str]) -> Padded:
+        """Batches of rows whose translation is not known."""
+        return self._batches(*self._encoded(sources, [""] * len(sources)), range(len(sources)), None)
 
     def _translated(self, sources: Sequence[str], n_best: int) -> list[list[tuple[str, float]]]:
         """For each row the best translations, each with its log probability."""
@@ -307,7 +317,7 @@ class TranslateModel(EnsembleJob):
         assert self.targets is not None
         found: list[list[tuple[str, float]]] = []
         with torch.no_grad(), Evaluating(network):
-            for batch in self._batches(sources, [""] * len(sources), None).starting_at(0):
+            for batch in self._unwritten(sources).starting_at(0):
                 states = network.encode(batch.source.to(self.device), batch.source_lengths.to(self.device))
                 first = torch.full((batch.source.size(1),), EOS, device=self.device)
                 most = 10 + int(max(2.0, 1.5 * self.longest) * len(batch.source))
