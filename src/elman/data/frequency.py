@@ -144,7 +144,7 @@ class Times:
     report: tuple[str, ...] = ()
 
 
-def read_times(values: "Series", like: Frequency | None = None) -> Times:
+def read_times(values: "Series", like: Frequency | None = None, rows: Sequence[int] | None = None) -> Times:
     """A column of dates, of moments, of integers, or of any of these as text.
 
     Integers that all are days, 20240131, become dates. Text with offsets from UTC, 2024-01-31T13:00+01:00, becomes
@@ -153,21 +153,22 @@ def read_times(values: "Series", like: Frequency | None = None) -> Times:
     Args:
         values: the column.
         like: the calendar that the times should follow; None to find out what they are.
+        rows: of the table, for messages, where they are not those of the column.
 
     Raises:
         DataError: times are missing, cannot be read, or could be read in two ways.
     """
     import polars
 
-    name = values.name
+    name, rows = values.name, range(len(values)) if rows is None else rows
     report: tuple[str, ...] = ()
     if values.null_count():
-        row = values.is_null().arg_max()
-        raise DataError(f"the column {name!r}, row {row}: expected a time, got nothing.")
+        row = values.is_null().arg_max() or 0
+        raise DataError(f"the column {name!r}, row {rows[row]}: expected a time, got nothing.")
     if values.dtype == polars.String:
-        values, report = _parsed(values, like)
+        values, report = _parsed(values, like, rows)
     if values.dtype.is_integer():
-        days = None if like is not None and like.unit == "steps" else _days(values)
+        days = None if like is not None and like.unit == "steps" else _days(values, rows)
         if days is None:
             return Times(values.cast(polars.Int64).to_numpy(), Frequency("steps", 1))
         report = (f"the numbers of {name!r} are read as days: {values[0]} as {days[0]}",)
@@ -189,7 +190,7 @@ def read_times(values: "Series", like: Frequency | None = None) -> Times:
     return Times(utc, Frequency("time", DAY, zone=zone, wall=False), report)
 
 
-def _parsed(values: "Series", like: Frequency | None) -> tuple["Series", tuple[str, ...]]:
+def _parsed(values: "Series", like: Frequency | None, rows: Sequence[int]) -> tuple["Series", tuple[str, ...]]:
     """Text as dates, moments or integers, and what should be said of it."""
     import polars
 
@@ -197,13 +198,13 @@ def _parsed(values: "Series", like: Frequency | None) -> tuple["Series", tuple[s
     if text.str.contains(r"^-?\d{1,18}$").all():
         return text.cast(polars.Int64), ()
     if text.str.contains(ZONED).all():
-        return _zoned(text, like)
+        return _zoned(text, like, rows)
     if text.str.contains(r"^\d{4}-\d{1,2}$").all():
         text = text + "-01"
-    return _moments(text), ()
+    return _moments(text, rows), ()
 
 
-def _days(values: "Series") -> "Series | None":
+def _days(values: "Series", rows: Sequence[int]) -> "Series | None":
     """Integers like 20240131 as dates; None where they are none."""
     import polars
 
@@ -216,16 +217,16 @@ def _days(values: "Series") -> "Series | None":
         return None
     row = int(np.argmin(good.to_numpy()))
     raise DataError(
-        f"the column {values.name!r}, row {row}: expected a day like 20240131, as {good.sum()} of {len(good)} rows "
+        f"the column {values.name!r}, row {rows[row]}: expected a day like 20240131, as {good.sum()} of {len(good)} "
         f"hold, got {values[row]}: mend it."
     )
 
 
-def _zoned(text: "Series", like: Frequency | None) -> tuple["Series", tuple[str, ...]]:
+def _zoned(text: "Series", like: Frequency | None, rows: Sequence[int]) -> tuple["Series", tuple[str, ...]]:
     """Text with offsets from UTC as moments, and what should be said of it."""
     import polars
 
-    local = _moments(text.str.extract(ZONED, 1))
+    local = _moments(text.str.extract(ZONED, 1), rows)
     offsets = text.str.extract(ZONED, 2)
     minutes = {written: _minutes(written) for written in offsets.unique(maintain_order=True)}
     off = offsets.replace_strict(minutes, return_dtype=polars.Int64)
@@ -254,7 +255,7 @@ def _minutes(offset: str) -> int:
     return -size if offset[0] == "-" else size
 
 
-def _moments(text: "Series") -> "Series":
+def _moments(text: "Series", rows: Sequence[int]) -> "Series":
     """Text without a zone as dates or moments."""
     name = text.name
     found = []
@@ -266,7 +267,7 @@ def _moments(text: "Series") -> "Series":
         readable = [text.str.strptime(_kind(written), written, strict=False).is_not_null() for written in FORMATS]
         row = int(np.argmin(max(readable, key=lambda each: each.sum()).to_numpy()))
         raise DataError(
-            f"the column {name!r}, row {row}: expected times of one form, like 2024-01-31, 2024-01-31 13:00 or "
+            f"the column {name!r}, row {rows[row]}: expected times of one form, like 2024-01-31, 2024-01-31 13:00 or "
             f"whole numbers, got {text[row]!r}."
         )
     first = found[0]
@@ -274,7 +275,7 @@ def _moments(text: "Series") -> "Series":
         if not first.equals(other):
             row = int((first != other).arg_max() or 0)
             raise DataError(
-                f"the column {name!r}, row {row}: {text[row]!r} can be read as {first[row]} and as {other[row]}: "
+                f"the column {name!r}, row {rows[row]}: {text[row]!r} can be read as {first[row]} and as {other[row]}: "
                 "write times as 2024-01-31."
             )
     return first.alias(name)

@@ -23,12 +23,14 @@ class Padded:
         make: a batch of the numbers of its rows.
         rows: B, the rows of a batch; the last one may have fewer.
         seed: of the order; None for the order of the rows as they are, at every epoch.
+        most: rows of an epoch, drawn anew for each of them; None for all.
     """
 
     lengths: Sequence[int]
     make: Callable[[list[int]], Any]
     rows: int
     seed: int | None = None
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if self.rows < 1:
@@ -43,7 +45,12 @@ class Padded:
             )
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.rows)
+        return -(-self._count // self.rows)
+
+    @property
+    def _count(self) -> int:
+        """Rows of an epoch."""
+        return len(self.lengths) if self.most is None else min(self.most, len(self.lengths))
 
     def starting_at(self, index: int, epoch: int = 0, share: tuple[int, int] = (0, 1)) -> Iterator[Any]:
         """The batches from number `index` on, in the order of an epoch.
@@ -58,11 +65,11 @@ class Padded:
 
     def _batches(self, epoch: int) -> list[list[int]]:
         """Rows are shuffled, sorted by length among those of some batches, and these batches shuffled."""
-        count = len(self.lengths)
+        count = self._count
         if self.seed is None:
             return [list(range(start, min(start + self.rows, count))) for start in range(0, count, self.rows)]
         draw = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-        order = torch.randperm(count, generator=draw).tolist()
+        order = torch.randperm(len(self.lengths), generator=draw)[:count].tolist()
         found: list[list[int]] = []
         room = _ROOM * self.rows
         for start in range(0, count, room):

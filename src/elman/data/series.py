@@ -9,10 +9,11 @@ import numpy as np
 from elman.errors import DataError
 
 from .frequency import Frequency, find_frequency, read_times
-from .table import column, read_table
+from .spool import Spool
+from .table import Column, Table, coded, open_table
 
 if TYPE_CHECKING:
-    from polars import DataFrame
+    from polars import Series as Values
 
 LARGEST = 1e100  # sums of squares are finite up to there
 
@@ -96,30 +97,26 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
         DataError: a column is missing or holds other things than it should, a moment occurs twice in a series, the
             calendar is irregular, a value is infinite, or a series has no value at all.
     """
-    frame = read_table(source, as_text=True)
-    times = read_times(column(frame, columns.time, "the time"), frequency)
-    names = _names(frame, columns)
-    numbers = {name: _numbers(frame, name, what) for name, what in _wanted(columns)}
-    order = np.argsort(times.numbers, kind="stable")
-    groups: dict[str, list[int]] = {}
-    for row in order.tolist():
-        groups.setdefault(names[row], []).append(row)
-    shown = dict.fromkeys(names)
-    rows = {name: np.array(groups[name]) for name in shown}
+    table = open_table(source, as_text=True)
+    moments = coded(table.column(columns.time, "the time"))
+    times = read_times(moments.different, frequency, moments.rows)
+    when = times.numbers[moments.codes]
+    names, codes = _names(table, columns, len(when))
+    numbers = {name: _numbers(table.column(name, what), what) for name, what in _wanted(columns)}
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    rows = dict(zip(names, np.split(np.lexsort((when, codes)), ends[:-1]), strict=True))
     for name, own in rows.items():
-        _check_duplicates(frame, columns, name, own, times.numbers[own])
+        _check_duplicates(table, columns, name, own, when[own])
     given = frequency is not None
     if frequency is None:
-        frequency = find_frequency([times.numbers[own] for own in rows.values()], times.like)
+        frequency = find_frequency([when[own] for own in rows.values()], times.like)
     elif (frequency.unit == "steps") != (times.like.unit == "steps"):
         kind = "integers" if frequency.unit == "steps" else "dates or moments"
-        raise DataError(f"the column {columns.time!r}: expected {kind}, as in training, got {frame[columns.time][0]}.")
+        raise DataError(f"the column {columns.time!r}: expected {kind}, as in training, got {moments.different[0]}.")
     report = list(times.report)
     found = []
     for name, own in rows.items():
-        series = _regular(
-            name, times.numbers[own], {key: each[own] for key, each in numbers.items()}, columns, frequency
-        )
+        series = _regular(name, when[own], {key: each[own] for key, each in numbers.items()}, columns, frequency)
         if series is not None:
             found.append(series)
     if not given:
@@ -141,24 +138,37 @@ def _wanted(columns: Columns) -> list[tuple[str, str]]:
     )
 
 
-def _names(frame: "DataFrame", columns: Columns) -> list[str]:
+def _names(table: Table, columns: Columns, count: int) -> tuple[list[str], np.ndarray]:
+    """The names of the series, in the order of their first rows, and which of them each row belongs to."""
     import polars
 
     if columns.id is None:
-        return [""] * frame.height
-    ids = column(frame, columns.id, "the id of a series")
-    if ids.null_count():
-        raise DataError(f"the column {columns.id!r}, row {ids.is_null().arg_max()}: expected an id, got nothing.")
-    return ids.cast(polars.String, strict=False).to_list()
+        return [""], np.zeros(count, dtype=np.int32)
+    ids = coded(table.column(columns.id, "the id of a series"))
+    if ids.different.null_count():
+        row = ids.rows[ids.different.is_null().arg_max() or 0]
+        raise DataError(f"the column {columns.id!r}, row {row}: expected an id, got nothing.")
+    return ids.different.cast(polars.String, strict=False).to_list(), ids.codes
 
 
-def _numbers(frame: "DataFrame", name: str, what: str) -> np.ndarray:
+def _numbers(values: Column, what: str) -> np.ndarray:
     """A column as float64, NaN where it is empty."""
     import polars
 
-    values = column(frame, name, what)
     if not (values.dtype.is_numeric() or values.dtype in (polars.Boolean, polars.String, polars.Null)):
-        raise DataError(f"the column {name!r}: expected numbers for {what}, got {values.dtype}.")
+        raise DataError(f"the column {values.name!r}: expected numbers for {what}, got {values.dtype}.")
+    spool, seen = Spool(), 0
+    for part in values.parts():
+        spool.write(_numbers_of(part, what, seen).data)
+        seen += len(part)
+    return spool.read().view(np.float64)
+
+
+def _numbers_of(values: "Values", what: str, first: int) -> np.ndarray:
+    """A part of a column, from row `first` on, as float64."""
+    import polars
+
+    name = values.name
     if values.dtype == polars.String:
         values = values.str.strip_chars()
         plain = values.str.to_lowercase()  # the fields of CSV are text, truth values too
@@ -170,34 +180,35 @@ def _numbers(frame: "DataFrame", name: str, what: str) -> np.ndarray:
     if wrong.any():
         row = int(np.argmax(wrong.to_numpy()))
         raise DataError(
-            f"the column {name!r}, row {row}: expected a number for {what}, got {values[row]!r}; {wrong.sum()} rows "
-            "are like that: leave what is missing empty."
+            f"the column {name!r}, row {first + row}: expected a number for {what}, got {values[row]!r}: leave what is "
+            "missing empty."
         )
     found = numbers.fill_null(float("nan")).to_numpy().copy()
     if np.isinf(found).any():
         row = int(np.isinf(found).argmax())
-        raise DataError(f"the column {name!r}, row {row}: expected a number for {what}, got infinity.")
+        raise DataError(f"the column {name!r}, row {first + row}: expected a number for {what}, got infinity.")
     if (np.abs(found) > LARGEST).any():
         row = int(np.nanargmax(np.abs(found)))
         raise DataError(
-            f"the column {name!r}, row {row}: expected numbers up to {LARGEST:g} for {what} (their squares must be "
-            f"finite), got {found[row]:g}: give them in larger units."
+            f"the column {name!r}, row {first + row}: expected numbers up to {LARGEST:g} for {what} (their squares "
+            f"must be finite), got {found[row]:g}: give them in larger units."
         )
     return found
 
 
-def _check_duplicates(frame: "DataFrame", columns: Columns, name: str, rows: np.ndarray, times: np.ndarray) -> None:
+def _check_duplicates(table: Table, columns: Columns, name: str, rows: np.ndarray, times: np.ndarray) -> None:
     twice = np.flatnonzero(np.diff(times) == 0)
     if not len(twice):
         return
     row, other = int(rows[twice[0]]), int(rows[twice[0] + 1])
+    one, same = table.row(row), table.row(other)
     where = f" in the series {name!r}" if columns.id is not None else ""
     used = {columns.time, columns.id, *columns.y, *columns.known, *columns.past}
-    told = next((each for each in frame.columns if each not in used and frame[each][row] != frame[each][other]), None)
+    told = next((each for each in table.columns if each not in used and one[each] != same[each]), None)
     hint = f"is {told!r} the id?" if told is not None and columns.id is None else "sum or average them first."
     raise DataError(
-        f"the column {columns.time!r}: expected each time once{where}, got {frame[columns.time][row]} in the rows "
-        f"{row} and {other}, {len(twice)} times in all: {hint}"
+        f"the column {columns.time!r}: expected each time once{where}, got {one[columns.time]} in the rows {row} and "
+        f"{other}, {len(twice)} times in all: {hint}"
     )
 
 

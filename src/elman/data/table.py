@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
 
 from elman.errors import ArgumentError, DataError
 
@@ -73,6 +76,11 @@ class Table:
         """
         with _told(self.name):
             yield from (self.lazy.select(names) if names else self.lazy).collect_batches(chunk_size=ROWS)
+
+    def row(self, number: int) -> dict[str, Any]:
+        """One row, by the names of the columns."""
+        with _told(self.name):
+            return self.lazy.slice(number, 1).collect().row(0, named=True)
 
     def frame(self) -> "DataFrame":
         """The whole table."""
@@ -327,6 +335,45 @@ def _as_floats(values: Any) -> Any:
 
 def _named(source: Any) -> str:
     return str(source) if isinstance(source, Path) else type(source).__name__
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of which each different value stands once.
+
+    Attributes:
+        different: the values, in the order in which they first come.
+        rows: where each of them first comes.
+        codes: the place of each row's value among them [n], int32.
+    """
+
+    different: "Series"
+    rows: Sequence[int]
+    codes: np.ndarray
+
+
+def coded(values: Column) -> Coded:
+    """A column by its different values.
+
+    Raises:
+        DataError: it holds lists.
+    """
+    import polars
+
+    if values.dtype.is_nested():
+        raise DataError(f"the column {values.name!r}: expected single values, got {values.dtype}.")
+    places: dict[Any, int] = {}
+    rows, codes, different, seen = array("q"), array("i"), [], 0
+    for part in values.parts():
+        before = len(places)
+        found = [places.setdefault(value, len(places)) for value in part.to_physical().to_list()]
+        first = {code: row for row, code in reversed(list(enumerate(found))) if code >= before}
+        fresh = [first[code] for code in range(before, len(places))]
+        different.append(part.gather(fresh))
+        rows.extend(seen + row for row in fresh)
+        codes.extend(found)
+        seen += len(part)
+    return Coded(polars.concat(different), rows, np.frombuffer(codes, dtype=np.int32))
 
 
 def parts_of(values: "Column | Series") -> "Iterable[Series]":

@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 import torch
 
 from elman.data import Table, texts
 from elman.errors import DataError
+
+Item = TypeVar("Item")
 
 
 def split_rows(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -81,7 +84,7 @@ def split_labels(labels: Sequence[Hashable], share: float, seed: int) -> tuple[l
     return sorted(learned), sorted(kept)
 
 
-def at_most(count: int, rows: Sequence[int]) -> Sequence[int]:
+def at_most(count: int, rows: Sequence[Item]) -> Sequence[Item]:
     """So many of some rows, from all over them."""
     return rows[:: max(1, -(-len(rows) // count))]
 

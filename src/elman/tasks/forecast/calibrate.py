@@ -37,12 +37,13 @@ def calibrate(
     ahead = min(horizon, longest)
     if ahead < 1:
         return
+    ends = np.cumsum([max(0, len(lane.z) - ahead + 1 - start) for lane, start in zip(lanes, starts, strict=True)])
+    picked = np.arange(0, ends[-1], -(-ends[-1] // ORIGINS))
+    numbers = np.searchsorted(ends, picked, side="right").tolist()
     origins = [
-        (number, step)
-        for number, (lane, start) in enumerate(zip(lanes, starts, strict=True))
-        for step in range(start, len(lane.z) - ahead + 1)
+        (number, len(lanes[number].z) - ahead + 1 - int(ends[number] - place))
+        for number, place in zip(numbers, picked, strict=True)
     ]
-    origins = origins[:: -(-len(origins) // ORIGINS)]
     truth = [lanes[lane].z[step : step + ahead].numpy() for lane, step in origins]
     seen = [lanes[lane].seen[step : step + ahead].numpy() for lane, step in origins]
     if sum(each.sum() for each in seen) < FEWEST:

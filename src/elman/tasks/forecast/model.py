@@ -35,6 +35,7 @@ from .windows import learn_recipe, make_windows, read_lags, series_of, tail_of, 
 if TYPE_CHECKING:
     from polars import DataFrame
 
+MOST = 20_000  # windows of an epoch; of thousands of series each epoch learns others
 BATCHES = 20  # an epoch of few windows goes through them several times
 
 
@@ -471,7 +472,7 @@ class ForecastModel(Job):
         def make(rows: list[int]) -> Batch:
             return make_batch(recipe, lanes, [windows[row] for row in rows])
 
-        return Padded([each.stop - each.start for each in windows], make, self.batch_size, seed)
+        return Padded([each.stop - each.start for each in windows], make, self.batch_size, seed, MOST)
 
     def _drawn(
         self, lanes: list[Lane], origins: list[tuple[int, int]], horizon: int, samples: int, seed: int

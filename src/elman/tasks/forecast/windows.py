@@ -8,10 +8,12 @@ import numpy as np
 from elman.data import Panel, Series
 from elman.errors import ArgumentError, DataError
 
+from ..splits import at_most
 from .recipe import Block, Lane, Recipe, Window
 from .scaling import choose_kind, find_seasons, learn_scale
 
 ENOUGH = 1500  # windows of a training; of longer series they begin further apart
+CHECKED = 5000  # windows at most of the validation steps
 FEW = 24
 
 
@@ -107,7 +109,7 @@ def make_windows(
         for start in range(until, end, window):
             stop = min(start + window, end)
             checking.append(Window(lane, max(1, start - window), start, stop))
-    return sorted(training), checking
+    return sorted(training), list(at_most(CHECKED, checking))
 
 
 def validation_start(end: int, validation: float) -> int:
