@@ -21,7 +21,7 @@ LANGUAGES = (
 )  # fmt: skip
 DATA = tuple(f"names/{language}.txt" for language in LANGUAGES)
 ASKED = (Asked("accuracy", ">=", 0.83),)
-OPTIONS = {"input": "name", "label": "language", "ensemble": 3, "epochs": 12}
+OPTIONS = {"input": "name", "label": "language", "ensemble": 5, "epochs": 12}
 
 
 def parts(settings):

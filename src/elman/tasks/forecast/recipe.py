@@ -27,7 +27,7 @@ class Recipe:
         kind: how values are bent: "linear", "log" or "counts".
         seasons: rhythms, in steps.
         lags: which earlier values are read, ascending from 1.
-        cycles: of the calendar, whose phases are read.
+        cycles: of the calendar, and how many harmonics of each are read: sin and cos of k times its phase.
         window: steps that are unfolded before a forecast.
         history: what is read before the window, (count, steps) from the oldest on: so many means over so many steps.
         names: of the series; their numbers follow from 1 on, 0 is any other.
@@ -40,7 +40,7 @@ class Recipe:
     kind: str
     seasons: tuple[int, ...]
     lags: tuple[int, ...]
-    cycles: tuple[str, ...]
+    cycles: tuple[tuple[str, int], ...]
     window: int
     history: tuple[Block, ...]
     names: tuple[str, ...]
@@ -65,13 +65,18 @@ class Recipe:
     @property
     def only_past(self) -> slice:
         """Which of the extra numbers are covariates of the past."""
-        first = 2 * len(self.cycles) + len(self.columns.known)
+        first = self._turns + len(self.columns.known)
         return slice(first, first + len(self.columns.past))
 
     @property
     def extras(self) -> int:
         """E: numbers that a step reads beside lags."""
-        return 2 * len(self.cycles) + self.covariates.shape[1] + 1
+        return self._turns + self.covariates.shape[1] + 1
+
+    @property
+    def _turns(self) -> int:
+        """Numbers that tell where in its cycles a step stands."""
+        return 2 * sum(harmonics for _, harmonics in self.cycles)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -93,7 +98,7 @@ class Recipe:
             kind=content["kind"],
             seasons=tuple(content["seasons"]),
             lags=tuple(content["lags"]),
-            cycles=tuple(content["cycles"]),
+            cycles=tuple((name, harmonics) for name, harmonics in content["cycles"]),
             window=content["window"],
             history=tuple((count, steps) for count, steps in content["history"]),
             names=tuple(content["names"]),
@@ -169,7 +174,8 @@ def make_lane(recipe: Recipe, series: Series, scale: np.ndarray, who: int, ahead
         )
     numbers = np.arange(series.start, series.start + steps)
     phases = recipe.frequency.phases(numbers) if recipe.cycles else {}
-    calendar = [turn(2 * np.pi * phases[name]) for name in recipe.cycles for turn in (np.sin, np.cos)]
+    turns = [2 * np.pi * k * phases[name] for name, harmonics in recipe.cycles for k in range(1, harmonics + 1)]
+    calendar = [wave(turn) for turn in turns for wave in (np.sin, np.cos)]
     covariates = np.full((steps, recipe.covariates.shape[1]), np.nan)
     known = len(recipe.columns.known)
     covariates[: len(series.known), :known] = series.known[:steps]

@@ -10,7 +10,7 @@ from .recipe import Lane, Recipe, Window, make_batch
 
 ROWS = 30_000
 LOOKED_AT = 20 * ROWS  # steps of windows, of which equations are made, and so many of these taken
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the ridge, for each row
+STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # of the ridge, for each row
 
 
 def solve(

@@ -14,6 +14,7 @@ from .scaling import choose_kind, find_seasons, learn_scale
 
 ENOUGH = 1500  # windows of a training; of longer series they begin further apart
 CHECKED = 5000  # windows at most of the validation steps
+HARMONICS = 2  # of a cycle: a day has a morning and an evening, which one sine does not tell apart
 FEW = 24
 
 
@@ -36,7 +37,11 @@ def learn_recipe(
     mean, deviation = _mean(together), _mean((together - _mean(together)) ** 2) ** 0.5
     longest = max(len(each.y) for each in training.series)
     lengths = training.frequency.cycles()
-    cycles = tuple(name for name, length in lengths.items() if longest >= 2 * length and round(length) in seasons)
+    cycles = tuple(
+        (name, max(1, min(HARMONICS, (round(length) - 1) // 2)))
+        for name, length in lengths.items()
+        if longest >= 2 * length and round(length) in seasons
+    )
     return Recipe(
         columns=training.columns,
         frequency=training.frequency,
