@@ -8,7 +8,7 @@ from .padded import Padded, padded
 from .passages import LongText, passages
 from .pieces import PieceColumns, Pieces, paths_of, read_pieces
 from .series import Columns, Panel, Series, read_series
-from .spool import Looked, Picked, Ragged, Texts, Tokens
+from .spool import Looked, Picked, Ragged, Texts, Tokens, mean_and_deviation, total
 from .streams import Streams, fitting_rows
 from .table import Column, Table, column, open_table, parts_of, read_table, texts, values_of
 from .text import EXAMPLES, Reading, builtin_text, read_text
@@ -45,6 +45,7 @@ __all__ = [
     "column",
     "find_frequency",
     "fitting_rows",
+    "mean_and_deviation",
     "notes_of",
     "numbered",
     "open_table",
@@ -60,6 +61,7 @@ __all__ = [
     "read_text",
     "read_times",
     "texts",
+    "total",
     "values_of",
     "write_midi",
 ]

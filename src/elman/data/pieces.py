@@ -1,6 +1,7 @@
 """Pieces: sequences of frames [T, I], one after the other in time, from MIDI files, arrays and tables."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from torch import Tensor
 from elman.errors import DataError
 
 from .midi import ENDINGS, Keyboard, read_midi
-from .table import column, read_table
+from .spool import Ragged
+from .table import Column, Table, column, open_table, values_of
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -25,7 +27,7 @@ class Pieces:
     """Sequences of frames.
 
     Attributes:
-        rows: [T, I] each, float64.
+        rows: [T, I] each, float64; they need not fit into memory.
         names: of the pieces.
         channels: names of the numbers of a frame.
         keyboard: what the channels mean, where they come from MIDI files or from lists of notes.
@@ -34,7 +36,7 @@ class Pieces:
         left_out: what was left out, in words.
     """
 
-    rows: tuple[Tensor, ...]
+    rows: Sequence[Tensor]
     names: tuple[str, ...]
     channels: tuple[str, ...]
     keyboard: Keyboard | None = None
@@ -77,16 +79,15 @@ def read_pieces(source: Any, keyboard: Keyboard, columns: PieceColumns | None = 
     """
     columns = columns or PieceColumns()
     if isinstance(source, list | tuple) and source and all(isinstance(each, Path) for each in source):
-        found = [_of_path(path, keyboard, columns) for path in source]
-        pieces = found[0] if len(found) == 1 else _together(found, source)
+        pieces = _of_paths(source, keyboard, columns)
     elif isinstance(source, Path):
-        pieces = _of_path(source, keyboard, columns)
+        pieces = _of_paths([source], keyboard, columns)
     elif isinstance(source, np.ndarray | Tensor):
         pieces = _of_arrays({"data": source})
     elif isinstance(source, list | tuple) and source and not isinstance(source[0], Mapping):
         pieces = _of_arrays({str(number): each for number, each in enumerate(source)})
     else:
-        pieces = _of_table(read_table(source), keyboard, columns)
+        pieces = _of_table(open_table(source), keyboard, columns)
     if not any(len(row) for row in pieces.rows):
         raise DataError(f"{_named(source)}: expected pieces with steps, got {len(pieces.rows)} empty ones.")
     return pieces
@@ -95,39 +96,52 @@ def read_pieces(source: Any, keyboard: Keyboard, columns: PieceColumns | None = 
 def paths_of(source: Any) -> list[Path]:
     """The files that `read_pieces` reads of a source."""
     paths = source if isinstance(source, list | tuple) else [source]
-    return [file for path in paths if isinstance(path, Path) for file in (_midi_in(path) if path.is_dir() else [path])]
+    return [file for path in paths if isinstance(path, Path) for file in _midi_in(path)]
+
+
+def _of_paths(paths: Sequence[Path], keyboard: Keyboard, columns: PieceColumns) -> Pieces:
+    if all(path.is_dir() or path.suffix.lower() in ENDINGS for path in paths):
+        return _of_midi([file for path in paths for file in _midi_in(path)], keyboard)
+    found = [_of_path(path, keyboard, columns) for path in paths]
+    return found[0] if len(found) == 1 else _together(found, paths)
 
 
 def _of_path(path: Path, keyboard: Keyboard, columns: PieceColumns) -> Pieces:
-    if path.is_dir():
-        files = _midi_in(path)
-        if not files:
-            raise DataError(f"{path}: expected a folder with MIDI files ({', '.join(ENDINGS)}), found none.")
-        return _of_midi(files, keyboard)
-    if path.suffix.lower() in ENDINGS:
-        return _of_midi([path], keyboard)
+    if path.is_dir() or path.suffix.lower() in ENDINGS:
+        return _of_midi(_midi_in(path), keyboard)
     if path.suffix.lower() in ARRAYS:
         return _of_arrays(_arrays(path))
-    return _of_table(read_table(path), keyboard, columns)
+    return _of_table(open_table(path), keyboard, columns)
 
 
-def _midi_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+def _midi_in(path: Path) -> list[Path]:
+    """The MIDI files of a folder, and of those in it; a file itself."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+    if not files:
+        raise DataError(f"{path}: expected a folder with MIDI files ({', '.join(ENDINGS)}), found none.")
+    return files
 
 
 def _of_midi(files: Sequence[Path], keyboard: Keyboard) -> Pieces:
-    found = [read_midi(file, keyboard) for file in files]
-    outside, drums = sum(piece.outside for piece in found), sum(piece.drums for piece in found)
-    told = {
-        f"notes outside the keys {keyboard.lowest} to {keyboard.highest}": outside,
-        "notes of drums": drums,
-    }
+    tempos: list[float | None] = []
+    told = {f"notes outside the keys {keyboard.lowest} to {keyboard.highest}": 0, "notes of drums": 0}
+
+    def frames() -> Iterator[Tensor]:
+        for file in files:
+            piece = read_midi(file, keyboard)
+            tempos.append(piece.tempo)
+            for what, count in zip(told, (piece.outside, piece.drums), strict=True):
+                told[what] += count
+            yield piece.frames
+
     return Pieces(
-        tuple(piece.frames.double() for piece in found),
+        Ragged(frames(), torch.uint8, torch.float64),
         tuple(file.stem for file in files),
         keyboard.channels,
         keyboard,
-        found[0].tempo,
+        tempos[0],
         left_out=tuple(f"{count:,} {what}" for what, count in told.items() if count),
     )
 
@@ -158,30 +172,30 @@ def _of_arrays(arrays: Mapping[str, Any]) -> Pieces:
         parts = [values] if values.dim() == 2 else list(values)
         rows += parts
         names += [name] if values.dim() == 2 else [f"{name} {number}" for number in range(len(parts))]
-    size = next((row.size(1) for row in rows if row.numel()), 0)
-    return _checked(rows, names, tuple(str(number) for number in range(size)))
+    return _checked(rows, names)
 
 
-def _of_table(frame: "DataFrame", keyboard: Keyboard, columns: PieceColumns) -> Pieces:
-    nested = [name for name in frame.columns if frame[name].dtype.is_nested()]
+def _of_table(table: Table, keyboard: Keyboard, columns: PieceColumns) -> Pieces:
+    nested = [name for name, dtype in table.schema.items() if dtype.is_nested()]
     if columns.input is None and (columns.channels or not nested):
-        return _of_steps(frame, columns)
+        return _of_steps(table.frame(), columns)
     if columns.input is None and len(nested) > 1:
         raise DataError(f"expected to be told which column is read (input): there are {', '.join(map(repr, nested))}.")
-    values = column(frame, columns.input or nested[0], "the frames")
-    names = _ids(frame, columns.id) if columns.id else [str(number) for number in range(len(values))]
+    values = table.column(columns.input or nested[0], "the frames")
+    names = _ids(table.column(columns.id, "the pieces")) if columns.id else []
     if columns.notes:
-        return _of_notes(values, names, keyboard)
-    rows = [_lists(value, values.name, number) for number, value in enumerate(values.to_list())]
-    size = next((row.size(1) for row in rows if row.numel()), 0)
-    return _checked(rows, names, tuple(str(number) for number in range(size)), f"the column {values.name!r}, ")
+        pieces = _of_notes(values, names, keyboard)
+    else:
+        rows = (_lists(value, values.name, number) for number, value in enumerate(values_of(values)))
+        pieces = _checked(rows, names, where=f"the column {values.name!r}, ")
+    return pieces if names else replace(pieces, names=tuple(str(number) for number in range(len(pieces.rows))))
 
 
 def _of_steps(frame: "DataFrame", columns: PieceColumns) -> Pieces:
     """A table with a row for each step."""
     import polars
 
-    ids = _ids(frame, columns.id) if columns.id else ["all"] * frame.height
+    ids = _ids(column(frame, columns.id, "the pieces")) if columns.id else ["all"] * frame.height
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric() or frame[name].dtype == polars.Boolean]
     names = columns.channels or tuple(name for name in numeric if name != columns.id)
     others = [name for name in frame.columns if name not in (*names, columns.id)]
@@ -198,15 +212,18 @@ def _of_steps(frame: "DataFrame", columns: PieceColumns) -> Pieces:
     places: dict[str, list[int]] = {}
     for row, name in enumerate(ids):
         places.setdefault(name, []).append(row)
-    return replace(_checked([steps[rows] for rows in places.values()], list(places), tuple(names)), named=True)
+    found_rows = (steps[rows] for rows in places.values())
+    return replace(_checked(found_rows, list(places), tuple(names)), named=True)
 
 
-def _ids(frame: "DataFrame", name: str) -> list[str]:
+def _ids(values: "Column | Series") -> list[str]:
     """Which piece each row belongs to."""
-    ids = column(frame, name, "the pieces")
-    if ids.null_count():
-        raise DataError(f"the column {name!r}, row {ids.is_null().arg_max()}: expected an id, got nothing.")
-    return [str(each) for each in ids]
+    found: list[str] = []
+    for value in values_of(values):
+        if value is None:
+            raise DataError(f"the column {values.name!r}, row {len(found)}: expected an id, got nothing.")
+        found.append(sys.intern(str(value)))
+    return found
 
 
 def _lists(value: Any, name: str, number: int) -> Tensor:
@@ -225,40 +242,57 @@ def _lists(value: Any, name: str, number: int) -> Tensor:
     return row.unsqueeze(1) if row.dim() == 1 else row
 
 
-def _of_notes(values: "Series", names: Sequence[str], keyboard: Keyboard) -> Pieces:
+def _of_notes(values: Column, names: Sequence[str], keyboard: Keyboard) -> Pieces:
     """Rows of lists of the keys that sound at each step."""
-    keyboard, rows, outside = replace(keyboard, attacks=False), [], 0
-    for number, value in enumerate(values.to_list()):
-        row = torch.zeros(len(value or ()), keyboard.keys, dtype=torch.float64)
-        for step, keys in enumerate(value or ()):
-            for key in keys if isinstance(keys, list) else [keys]:
-                if not isinstance(key, int) or not 0 <= key <= 127:
-                    raise DataError(
-                        f"the column {values.name!r}, row {number}, step {step}: expected numbers of keys, 0 to 127, "
-                        f"got {key!r}."
-                    )
-                if keyboard.lowest <= key <= keyboard.highest:
-                    row[step, key - keyboard.lowest] = 1
-                else:
-                    outside += 1
-        rows.append(row)
+    keyboard, outside = replace(keyboard, attacks=False), 0
+
+    def frames() -> Iterator[Tensor]:
+        nonlocal outside
+        for number, value in enumerate(values_of(values)):
+            row = torch.zeros(len(value or ()), keyboard.keys)
+            for step, keys in enumerate(value or ()):
+                for key in keys if isinstance(keys, list) else [keys]:
+                    if not isinstance(key, int) or not 0 <= key <= 127:
+                        raise DataError(
+                            f"the column {values.name!r}, row {number}, step {step}: expected numbers of keys, 0 to "
+                            f"127, got {key!r}."
+                        )
+                    if keyboard.lowest <= key <= keyboard.highest:
+                        row[step, key - keyboard.lowest] = 1
+                    else:
+                        outside += 1
+            yield row
+
+    rows = Ragged(frames(), torch.uint8, torch.float64)
     told = (f"{outside:,} notes outside the keys {keyboard.lowest} to {keyboard.highest}",) if outside else ()
-    return Pieces(tuple(rows), tuple(names), keyboard.channels, keyboard, left_out=told)
+    return Pieces(rows, tuple(names), keyboard.channels, keyboard, left_out=told)
 
 
-def _checked(rows: Sequence[Tensor], names: Sequence[str], channels: tuple[str, ...], where: str = "") -> Pieces:
-    """Pieces whose frames have one size, all their numbers finite."""
-    for name, row in zip(names, rows, strict=True):
-        if row.numel() and row.size(1) != len(channels):
-            raise DataError(f"{where}the piece {name!r}: expected {len(channels)} numbers a frame, got {row.size(1)}.")
-        if not torch.isfinite(row).all():
-            step, channel = (~torch.isfinite(row)).nonzero()[0].tolist()
-            raise DataError(
-                f"{where}the piece {name!r}, step {step}, channel {channels[channel]!r}: expected a number, got "
-                f"{row[step, channel].item()}."
-            )
-    sized = [row if row.numel() else row.new_zeros(0, len(channels)) for row in rows]
-    return Pieces(tuple(sized), tuple(names), channels)
+def _checked(
+    rows: Iterable[Tensor], names: Sequence[str] = (), channels: tuple[str, ...] = (), where: str = ""
+) -> Pieces:
+    """Pieces whose frames have one size, all their numbers finite; without names for pieces or channels, numbers."""
+
+    def checked() -> Iterator[Tensor]:
+        nonlocal channels
+        for number, row in enumerate(rows):
+            name = names[number] if names else str(number)
+            if row.numel() and not channels:
+                channels = tuple(str(channel) for channel in range(row.size(1)))
+            if row.numel() and row.size(1) != len(channels):
+                raise DataError(
+                    f"{where}the piece {name!r}: expected {len(channels)} numbers a frame, got {row.size(1)}."
+                )
+            if not torch.isfinite(row).all():
+                step, channel = (~torch.isfinite(row)).nonzero()[0].tolist()
+                raise DataError(
+                    f"{where}the piece {name!r}, step {step}, channel {channels[channel]!r}: expected a number, got "
+                    f"{row[step, channel].item()}."
+                )
+            yield row
+
+    found = Ragged(checked(), torch.float64)
+    return Pieces(found, tuple(names), channels)
 
 
 def _together(found: Sequence[Pieces], sources: Sequence[Path]) -> Pieces:

@@ -104,20 +104,35 @@ def spooled(parts: Iterable[Tensor], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(spool.read()).view(dtype)
 
 
+def total(parts: Iterable[Tensor]) -> Tensor:
+    """The sum of tensors of one size, float64; 0 without any."""
+    return sum((part.double() for part in parts), torch.zeros((), dtype=torch.float64))
+
+
+def mean_and_deviation(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [I] over all steps of rows [T, I], float64; there is at least one step."""
+    count = sum(map(len, rows))
+    mean = total(row.double().sum(0) for row in rows) / count
+    return mean, (total((row.double() - mean).square().sum(0) for row in rows) / count).sqrt()
+
+
 class Ragged(_Rows[Tensor]):
-    """Rows of numbers of unequal length [T, ...], given as int64, or in their own dtype if it is a floating one.
+    """Rows of numbers of unequal length [T, ...].
 
     Args:
         rows: one after the other; all have the same axes behind the first.
         dtype: in which they are kept.
+        given: in which they are given; by default int64, or `dtype` if it is a floating one.
 
     Attributes:
         lengths: T of each.
     """
 
-    def __init__(self, rows: Iterable[Tensor], dtype: torch.dtype) -> None:
+    def __init__(self, rows: Iterable[Tensor], dtype: torch.dtype, given: torch.dtype | None = None) -> None:
+        self._given = given or (dtype if dtype.is_floating_point else torch.int64)
         self.lengths, self._shape = array("q"), torch.Size()
-        self._numbers = spooled(map(self._seen, rows), dtype).view(-1, *self._shape)
+        numbers = spooled(map(self._seen, rows), dtype)
+        self._numbers = numbers.view(sum(self.lengths), *self._shape)
         self._ends = np.cumsum(self.lengths)
 
     def __len__(self) -> int:
@@ -131,8 +146,7 @@ class Ragged(_Rows[Tensor]):
 
     def _row(self, number: int) -> Tensor:
         end = int(self._ends[number])
-        found = self._numbers[end - self.lengths[number] : end]
-        return found if found.is_floating_point() else found.long()
+        return self._numbers[end - self.lengths[number] : end].to(self._given)
 
 
 class Tokens(_Rows[list[str]]):

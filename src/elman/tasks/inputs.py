@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import elman
-from elman.data import Picked, Ragged, Texts, Vocabulary, build_vocabulary, texts, values_of
+from elman.data import Picked, Ragged, Texts, Vocabulary, build_vocabulary, mean_and_deviation, texts, values_of
 from elman.errors import ArgumentError, DataError
 from elman.training.settings import at_least
 
@@ -71,9 +71,7 @@ class VectorInputs:
     @classmethod
     def learned(cls, rows: Sequence[Tensor]) -> "VectorInputs":
         """Mean and scale of the rows that are trained on, float64."""
-        count, zero = sum(map(len, rows)), torch.zeros((), dtype=torch.float64)
-        mean = sum((row.sum(0) for row in rows), zero) / count
-        scale = (sum((((row - mean) ** 2).sum(0) for row in rows), zero) / count).sqrt()
+        mean, scale = mean_and_deviation(rows)
         return cls(tuple(mean.tolist()), tuple(torch.where(scale > 0, scale, 1.0).tolist()))
 
     def encode(self, rows: Iterable[Tensor]) -> Ragged:

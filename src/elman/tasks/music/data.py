@@ -3,7 +3,7 @@
 import hashlib
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elman.data import Keyboard, Padded, Pieces, padded
+from elman.data import Keyboard, Padded, Pieces, Ragged, mean_and_deviation, padded
 from elman.errors import DataError
 
 from .network import Batch
@@ -58,19 +58,20 @@ class Form:
         Raises:
             DataError: channels that are always the same.
         """
-        frames = torch.cat(pieces.rows)
-        plain = bool(((frames == 0) | (frames == 1)).all())
+        rows = pieces.rows
+        plain = all(bool(((row == 0) | (row == 1)).all()) for row in rows)
         kind = ("binary" if plain else "real") if kind == "auto" else "binary" if kind == "notes" else kind
         count = len(pieces.channels)
         mean, scale = torch.zeros(count, dtype=torch.float64), torch.ones(count, dtype=torch.float64)
         if kind == "real":
-            mean, scale = frames.mean(0), frames.std(0, correction=0)
-        still = (frames == frames[0]).all(0)
+            mean, scale = mean_and_deviation(rows)
+        first = next(row[0] for row in rows if len(row))
+        still = torch.stack([(row == first).all(0) for row in rows]).all(0)
         if bool(still.all()) or (kind == "real" and bool(still.any())):
             at = int(still.nonzero()[0])
             what = "every channel" if bool(still.all()) else f"the channel {pieces.channels[at]!r}"
             raise DataError(
-                f"expected numbers that change, got {frames[0, at].item():g} at every step of {what}: leave it out."
+                f"expected numbers that change, got {first[at].item():g} at every step of {what}: leave it out."
             )
         keyboard = pieces.keyboard
         tempo = pieces.tempo or TEMPO
@@ -86,7 +87,7 @@ class Form:
         """What nats of frames of deviation 1 miss, for those of the data's own units."""
         return math.fsum(math.log(each) for each in self.scale)
 
-    def encode(self, pieces: Pieces) -> list[Tensor]:
+    def encode(self, pieces: Pieces) -> Ragged:
         """Pieces as the network reads them.
 
         Raises:
@@ -108,7 +109,7 @@ class Form:
                         f"{row[step, channel]:g}: the kind is binary."
                     )
         mean, scale = (torch.tensor(each, dtype=torch.float64) for each in (self.mean, self.scale))
-        return [((row - mean) / scale).to(torch.get_default_dtype()) for row in pieces.rows]
+        return Ragged(((row - mean) / scale for row in pieces.rows), torch.get_default_dtype())
 
     def decode(self, frames: Tensor) -> Tensor:
         """Frames of the network [T, I] in the data's own units, float64."""
@@ -240,7 +241,7 @@ def still(part: Part, draw: torch.Generator) -> Part:
     return part
 
 
-def digest_of_rows(rows: Sequence[Tensor]) -> str:
+def digest_of_rows(rows: Iterable[Tensor]) -> str:
     """By which the same pieces are known again."""
     said = hashlib.sha256()
     for row in rows:

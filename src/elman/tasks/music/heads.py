@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from elman.data import total
+
 from .score import Switches
 
 _WIDEST = 7.0  # of log σ: deviations from 0.0009 to 1100 of the channel's own
@@ -160,10 +162,12 @@ class Mixture(Head):
 
     def begun(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Each channel around so much of its last value as is best, at first around its mean."""
-        before = torch.cat([row[:-1] for row in rows]).double()
-        now = torch.cat([row[1:] for row in rows]).double()
-        much = (before * now).sum(0) / before.square().sum(0).clamp(min=_TINY)
-        left = (now - much * before).square().mean(0).sqrt() if len(now) else torch.ones_like(much)
+        pairs = [(row[:-1], row[1:]) for row in rows]
+        count = sum(len(now) for _, now in pairs)
+        both = total((before.double() * now).sum(0) for before, now in pairs)
+        much = both / total(before.double().square().sum(0) for before, _ in pairs).clamp(min=_TINY)
+        squares = total((now - much * before).square().sum(0) for before, now in pairs)
+        left = (squares / count).sqrt() if count else torch.ones_like(much)
         weight = torch.zeros(self.size, self.channels, dtype=torch.float64)
         for start in range(self.components, self.components * (1 + self.channels), self.channels):
             weight[start : start + self.channels] = much.diag()

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from elman.data import Keyboard, Padded, PieceColumns, Pieces, paths_of, read_pieces, write_midi
+from elman.data import Keyboard, Padded, Picked, PieceColumns, Pieces, paths_of, read_pieces, write_midi
 from elman.errors import ArgumentError, DataError, NumericsError
 from elman.training import Measure
 from elman.training.files import beside, write_atomically
@@ -144,7 +145,7 @@ class MusicModel(Job):
         share = 0.0 if given is not None else self.validation
         learned, kept, cut = split_parts(pieces.rows, share, self.seed)
         if self.network is None:
-            rows = tuple(pieces.rows[number][:cut] for number in learned)
+            rows = Picked(pieces.rows, learned) if cut is None else [pieces.rows[learned[0]][:cut]]
             self.prepare(replace(pieces, rows=rows, names=tuple(pieces.names[number] for number in learned)))
         assert self.form is not None
         encoded = self.form.encode(pieces)
@@ -156,7 +157,7 @@ class MusicModel(Job):
         else:
             self._kept = [Part(None, encoded[number]) for number in kept]
         about = self._told(pieces, len(learned))
-        digest = digest_of_rows((*pieces.rows, *(given.rows if given is not None else ())))
+        digest = digest_of_rows(chain(pieces.rows, given.rows if given is not None else ()))
         return Prepared(self._passes(parts), reading(self._kept) if self._kept else None, digest, about)
 
     def prepare(self, pieces: Pieces) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elman.data import total
+
 from ..intervals import Z
 
 _LEAST = 1e-3  # a deviation, in those of the channel, below which nothing simple is certain
@@ -122,11 +124,11 @@ class Switches:
     @classmethod
     def learned(cls, rows: Sequence[Tensor]) -> "Switches":
         """The frequencies of pieces [T, I]; half a count is added, so that nothing is certain."""
-        frames = torch.cat(list(rows)).double()
-        before = torch.cat([row[:-1] for row in rows]).double()
-        now = torch.cat([row[1:] for row in rows]).double()
-        after = [((w * now).sum(0) + 0.5) / (w.sum(0) + 1) for w in (1 - before, before)]
-        return cls((frames.sum(0) + 0.5) / (len(frames) + 1), torch.stack(after))
+        count, on = sum(map(len, rows)), total(row.sum(0) for row in rows)
+        before, both = total(row[:-1].sum(0) for row in rows), total((row[:-1] * row[1:]).sum(0) for row in rows)
+        now, pairs = total(row[1:].sum(0) for row in rows), sum(len(row[1:]) for row in rows)
+        after = [(now - both + 0.5) / (pairs - before + 1), (both + 0.5) / (before + 1)]
+        return cls((on + 0.5) / (count + 1), torch.stack(after))
 
     def nats(self, row: Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:
         """Nats [T] of a piece [T, I], by both; `first` is the frame before it, None where it begins."""
@@ -160,9 +162,9 @@ class Walks:
     @classmethod
     def learned(cls, rows: Sequence[Tensor], units: float) -> "Walks":
         """The deviations of the steps of pieces [T, I]."""
-        steps = torch.cat([row.double().diff(dim=0) for row in rows])
-        size = rows[0].size(1)
-        spread = steps.square().mean(0).sqrt() if len(steps) else torch.ones(size, dtype=torch.float64)
+        count = sum(len(row[1:]) for row in rows)
+        squares = total(row.double().diff(dim=0).square().sum(0) for row in rows)
+        spread = (squares / count).sqrt() if count else torch.ones_like(squares)
         return cls(spread.clamp(min=_LEAST), units)
 
     def nats(self, row: Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:
