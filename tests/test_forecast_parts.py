@@ -12,6 +12,7 @@ from elman.data import Columns, read_series
 from elman.errors import ArgumentError
 from elman.tasks import ForecastModel
 from elman.tasks.forecast import baselines
+from elman.tasks.forecast.compare import groups_of
 from elman.tasks.forecast.heads import HEADS
 from elman.tasks.forecast.paths import draw_paths
 from elman.tasks.forecast.recipe import Window, make_batch
@@ -208,7 +209,7 @@ def test_figures_are_those_of_a_loop():
     draw = np.random.default_rng(0)
     truth, paths, tally = draw.normal(size=6), draw.normal(size=(50, 6)), Tally(0.8)
     truth[2] = np.nan
-    tally.add("network", truth, paths.mean(0), lambda level: np.quantile(paths, level, 0), 2.0)
+    tally.add("network", 0, truth, paths.mean(0), lambda level: np.quantile(paths, level, 0), 2.0)
     found, total = tally.figures()["network"], np.zeros(5)
     for h in (0, 1, 3, 4, 5):
         low, middle, high = np.quantile(paths[:, h], (0.1, 0.5, 0.9))
@@ -216,6 +217,31 @@ def test_figures_are_those_of_a_loop():
         off = abs(truth[h] - middle)
         total += [(truth[h] - paths[:, h].mean()) ** 2, off, off / 2, low <= truth[h] <= high, high - low + fine]
     np.testing.assert_allclose([found.mse, found.mae, found.mase, found.coverage, found.interval], total / 5)
+
+
+def test_the_interval_of_a_figure_holds_it_as_often_as_it_says():
+    draw, held, tried = np.random.default_rng(3), 0, 400
+    for _ in range(tried):
+        tally = Tally(0.9)
+        for group, level in enumerate(draw.exponential(size=12)):  # errors of a series are alike
+            for _ in range(3):
+                tally.add("network", group, level * draw.exponential(size=5), np.zeros(5), lambda _: np.zeros(5), 1.0)
+        found = tally.figures()["network"]
+        held += found.mae_from <= 1 <= found.mae_to
+    assert 0.85 < held / tried < 0.99  # sums of so few skewed errors are a little too narrow
+    few = Tally(0.9)
+    few.add("network", 0, np.ones(3), np.zeros(3), lambda _: np.zeros(3), 1.0)
+    assert (
+        np.isnan(few.figures()["network"].mae_from)
+        and "network mae_from" not in Score(3, 1, 3, 0.9, few.figures()).flat()
+    )
+
+
+def test_forecasts_whose_errors_are_alike_stand_in_one_group():
+    assert len(set(groups_of([[5, 9]] * 12, 4).values())) == 12
+    alone = groups_of([list(range(100, 400))], 24)
+    assert len(set(alone.values())) == 13 and alone[0, 100] == alone[0, 123] != alone[0, 124]
+    assert groups_of([[], [7]], 3) == {(1, 7): (1, 0)}
 
 
 def test_a_model_that_is_no_better_than_naive_is_told():

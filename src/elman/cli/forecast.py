@@ -1,6 +1,7 @@
 """`elman forecast`: learn series, go on with them, measure how well."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,6 +77,7 @@ Forecast the last steps of series from the steps before them, and measure how we
 
 \b
     mse, mae       of the mean and of the median, in units of y (squared for mse)
+    95 % of mae    where it lies on other series, or other parts of these, of the same kind; from five of them on
     mase           the mae in units of the seasonal naive error of the past: below 1 is better than that
     coverage       share of the values inside the interval; it should be LEVEL
     interval       interval score: its width, and a fine for each value outside; the smaller the better
@@ -229,11 +231,18 @@ def _show_score(console: Console, found: "Score", as_json: bool) -> None:
     console.print(f"{found.horizon} steps ahead, {found.origins:,} forecasts, {found.values:,} values")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
     table.add_column("")
-    for name in ("mse", "mae", "mase", f"{found.level:.0%} coverage", "interval"):
+    measured = not math.isnan(found.network.mae_from)
+    for name in ("mse", "mae", *["95 % of mae"] * measured, "mase", f"{found.level:.0%} coverage", "interval"):
         table.add_column(name, justify="right")
     for name, figures in found.figures.items():
-        shown = [f"{value:.4g}" for value in (figures.mse, figures.mae, figures.mase)]
-        table.add_row(name, *shown, f"{figures.coverage:.1%}", f"{figures.interval:.4g}")
+        mse, mae, mase, low, high, interval = (
+            f"{value:.4g}"
+            for value in (
+                figures.mse, figures.mae, figures.mase, figures.mae_from, figures.mae_to, figures.interval,
+            )
+        )  # fmt: skip
+        between = [f"{low} to {high}"] * measured
+        table.add_row(name, mse, mae, *between, mase, f"{figures.coverage:.1%}", interval)
     console.print(table)
     for note in found.notes:
         console.print(f"Note: {note}.", style="yellow")

@@ -1,11 +1,13 @@
 """Forecasts of a network beside those of simple methods, from the same origins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
 from .baselines import Simple, drift, linear, naive, seasonal_naive
 from .score import NETWORK, Tally
+
+MANY, PARTS = 10, 50
 
 
 class Rival:
@@ -28,12 +30,12 @@ class Rival:
         off = np.abs(before[apart:] - before[:-apart])
         self.unit = float(off.mean()) if len(off) else 0.0
 
-    def compare(self, tally: Tally, step: int, drawn: np.ndarray) -> None:
-        """Add the forecasts from a step on: drawn paths [S, H], and those of all simple methods."""
+    def compare(self, tally: Tally, group: Hashable, step: int, drawn: np.ndarray) -> None:
+        """Add the forecasts from a step on to a group: drawn paths [S, H], and those of all simple methods."""
         truth = self.y[step : step + self.horizon]
-        tally.add(NETWORK, truth, drawn.mean(0), lambda level: np.quantile(drawn, level, 0), self.unit)
+        tally.add(NETWORK, group, truth, drawn.mean(0), lambda level: np.quantile(drawn, level, 0), self.unit)
         for name, forecast in self._simple(self.whole[:step]).items():
-            tally.add_simple(name, truth, forecast, self.unit)
+            tally.add_simple(name, group, truth, forecast, self.unit)
 
     def _simple(self, history: np.ndarray) -> dict[str, Simple]:
         found = {"naive": naive(history, self.horizon)}
@@ -49,6 +51,21 @@ def origins_of(steps: int, horizon: int, origins: int, stride: int) -> list[int]
     """The first steps of the last forecasts of a series, ascending; fewer where it is short."""
     found = [steps - horizon - back * stride for back in range(origins)]
     return sorted(step for step in found if step >= 3)
+
+
+def groups_of(places: Sequence[Sequence[int]], horizon: int) -> dict[tuple[int, int], Hashable]:
+    """The group of each forecast: its series or, of fewer than ten series, a part of one, at least a horizon long.
+
+    Args:
+        places: the origins of each series.
+        horizon: H.
+    """
+    scored = [steps for steps in places if steps]
+    if len(scored) >= MANY:
+        return {(row, step): row for row, steps in enumerate(places) for step in steps}
+    span = max((steps[-1] - steps[0] + horizon for steps in scored), default=horizon)
+    size = max(horizon, -(-span // PARTS))
+    return {(row, step): (row, (step - steps[0]) // size) for row, steps in enumerate(places) for step in steps}
 
 
 def shortfalls(

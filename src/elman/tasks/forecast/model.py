@@ -20,7 +20,7 @@ from elman.training.settings import at_least, check_seed
 
 from .calibrate import calibrate
 from .checks import check_columns, listed, warn_of_units
-from .compare import Rival, origins_of, shortfalls
+from .compare import Rival, groups_of, origins_of, shortfalls
 from .example import passengers
 from .heads import HEADS
 from .network import ForecastNetwork
@@ -28,7 +28,7 @@ from .paths import Paths, draw_paths, states_before
 from .picture import draw_fan
 from .recipe import Batch, Block, Lane, Recipe, Window, make_batch, make_lane
 from .scaling import KINDS, learn_scale, unbent
-from .score import NETWORK, Score, Tally
+from .score import Score, Tally
 from .solve import set_scales, solve, solve_again
 from .windows import learn_recipe, make_windows, read_lags, series_of, tail_of, training_part, validation_start
 
@@ -348,13 +348,13 @@ class ForecastModel(Job):
             for place in range(len(recipe.columns.y)) if places[row] else ():
                 season = recipe.seasons[0] if recipe.seasons else 0
                 rivals[row, place] = Rival(series.y[:, place], first, horizon, season, recipe.lags[-1])
-        tally = Tally(level)
+        tally, groups = Tally(level), groups_of(places, horizon)
         for first, values in self._drawn(lanes, used, horizon, samples, seed):
             for (row, step), drawn in zip(used[first:], values, strict=False):
                 for place in range(drawn.shape[-1]):
-                    rivals[row, place].compare(tally, step, drawn[..., place])
+                    rivals[row, place].compare(tally, groups[row, step], step, drawn[..., place])
         notes = shortfalls(places, origins, rivals)
-        return Score(horizon, len(used), int(tally.sums[NETWORK][0]), level, tally.figures(), notes)
+        return Score(horizon, len(used), tally.values, level, tally.figures(), notes)
 
     def cross_validate(
         self, data: Any = None, folds: int = 3, horizon: int | None = None, **options: Any

@@ -1,12 +1,13 @@
 """How good forecasts are, beside those of simple methods from the same origins."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ..intervals import ratio_interval
 from .baselines import Simple
 
 NETWORK = "network"
@@ -23,6 +24,8 @@ class Figures:
             where there is no season).
         coverage: share of the values inside the interval.
         interval: mean interval score, in units of y: the width, and 2 / α times by how much a value lies outside.
+        mae_from, mae_to: the 95 % interval of mae, from how it differs between series or, of fewer than ten, between
+            parts of them; NaN where there are fewer than five.
     """
 
     mse: float
@@ -30,6 +33,8 @@ class Figures:
     mase: float
     coverage: float
     interval: float
+    mae_from: float = math.nan
+    mae_to: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -87,19 +92,34 @@ class Score:
 
 @dataclass
 class Tally:
-    """Sums over forecasts.
+    """Sums over forecasts, by method and by group: forecasts whose errors are alike.
 
     Attributes:
         level: of the interval.
     """
 
     level: float
-    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    sums: dict[str, dict[Hashable, np.ndarray]] = field(default_factory=dict)
 
     def add(
-        self, name: str, truth: np.ndarray, mean: np.ndarray, at: Callable[[float], np.ndarray], unit: float
+        self,
+        name: str,
+        group: Hashable,
+        truth: np.ndarray,
+        mean: np.ndarray,
+        at: Callable[[float], np.ndarray],
+        unit: float,
     ) -> None:
-        """One forecast of a method: truth and mean [H], its quantiles by level, and what an absolute error is per."""
+        """One forecast of a method.
+
+        Args:
+            name: of the method.
+            group: of forecasts that it belongs to.
+            truth: [H], NaN where nothing was observed.
+            mean: [H].
+            at: its quantiles [H] by level.
+            unit: what an absolute error is measured in.
+        """
         seen = np.isfinite(truth)
         alpha = 1 - self.level
         y, low, high = truth[seen], at(alpha / 2)[seen], at(1 - alpha / 2)[seen]
@@ -117,19 +137,28 @@ class Tally:
                 (high - low + 2 / alpha * outside).sum(),
             ]
         )
-        self.sums[name] = self.sums.get(name, 0) + found
+        groups = self.sums.setdefault(name, {})
+        groups[group] = groups.get(group, 0) + found
 
-    def add_simple(self, name: str, truth: np.ndarray, forecast: Simple, unit: float) -> None:
+    def add_simple(self, name: str, group: Hashable, truth: np.ndarray, forecast: Simple, unit: float) -> None:
         """One forecast of a simple method."""
-        self.add(name, truth, forecast.mean, forecast.quantile, unit)
+        self.add(name, group, truth, forecast.mean, forecast.quantile, unit)
+
+    @property
+    def values(self) -> int:
+        """How many observed values the network's forecasts were compared with."""
+        return int(sum(each[0] for each in self.sums[NETWORK].values()))
 
     def figures(self) -> dict[str, Figures]:
         """The figures of all methods; NaN of nothing."""
-        found = {}
-        for name, (count, square, off, scaled, units, inside, interval) in self.sums.items():
-            each = count or math.nan
-            found[name] = Figures(
-                *(float(value) for value in (square / each, off / each, scaled / (units or math.nan))),
-                *(float(value) for value in (inside / each, interval / each)),
-            )
-        return found
+        return {name: _figures(np.stack(list(groups.values()))) for name, groups in self.sums.items()}
+
+
+def _figures(sums: np.ndarray) -> Figures:
+    """Figures of sums by groups [n, 7]."""
+    count, square, off, scaled, units, inside, interval = map(float, sums.sum(0))
+    each = count or math.nan
+    low, high = (ratio_interval(sums[:, 2], sums[:, 0]) if count else None) or (math.nan, math.nan)
+    return Figures(
+        square / each, off / each, scaled / (units or math.nan), inside / each, interval / each, low, high
+    )  # fmt: skip

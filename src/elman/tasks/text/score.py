@@ -9,10 +9,10 @@ from torch import Tensor
 
 from elman.data import UNKNOWN
 
-from ..intervals import Z
+from ..intervals import ratio_interval
 
 BLOCKS = 50  # pieces of a text whose figures are compared
-LEAST_BLOCKS, LEAST_SYMBOLS = 5, 50  # fewer blocks, or shorter ones, say nothing of the uncertainty
+LEAST_SYMBOLS = 50  # shorter blocks say nothing of the uncertainty
 Interval = tuple[float, float] | None
 
 
@@ -110,17 +110,9 @@ def by_blocks(values: np.ndarray, sizes: np.ndarray) -> Interval:
     Args:
         values: of each symbol [n], in the order of the text.
         sizes: likewise.
-
-    Source: W. G. Cochran, Sampling Techniques, 1977, section 6.3 (the ratio of two sums); Student's t after R. A.
-        Fisher, E. A. Cornish, The Percentile Points of Distributions Having Known Cumulants, Technometrics 2, 1960.
     """
     blocks = min(BLOCKS, len(values) // LEAST_SYMBOLS)
-    if blocks < LEAST_BLOCKS:
+    if not blocks:
         return None
     starts = np.arange(blocks) * len(values) // blocks
-    totals, widths = np.add.reduceat(values, starts), np.add.reduceat(sizes, starts)
-    ratio = float(totals.sum() / widths.sum())
-    free = blocks - 1
-    student = Z + (Z**3 + Z) / (4 * free) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * free**2)
-    error = student * math.sqrt(blocks / free * float(((totals - ratio * widths) ** 2).sum())) / float(widths.sum())
-    return ratio - error, ratio + error
+    return ratio_interval(np.add.reduceat(values, starts), np.add.reduceat(sizes, starts))
