@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -301,11 +302,15 @@ class Job:
 
 
 def digest_of(*series: Iterable[Any]) -> str:
-    """By which the same plain values, in the same order, are known again."""
+    """By which the same values in the same order are known again: plain ones, texts, bytes, tensors and arrays."""
     found = hashlib.sha256()
     for values in series:
         for value in values:
-            found.update(repr(value).encode("utf-8", "surrogatepass") + b"\0")
+            if isinstance(value, Tensor | np.ndarray):
+                found.update(repr(tuple(value.shape)).encode() + np.ascontiguousarray(value).tobytes())
+            else:
+                found.update(value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass"))
+            found.update(b"\0")
         found.update(b"\1")
     return found.hexdigest()[:16]
 

@@ -4,13 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from elman.data import BytePairs, numbered
 from elman.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 PAD, EOS, UNKNOWN = 0, 1, 2
 _OWN = ("", "", "\ufffd")
@@ -99,6 +102,17 @@ class Symbols:
     @classmethod
     def _of_pairs(cls, pairs: BytePairs) -> "Symbols":
         return cls("bpe", numbered(pairs, _OWN), pairs)
+
+
+def sentences(found: Sequence[Sequence[tuple[str, float]]], n_best: int) -> "DataFrame":
+    """What was written for each row and its log probability; lists of both where several may have been asked for."""
+    import polars
+
+    written = [[text for text, _ in some] for some in found]
+    scores = [[score for _, score in some] for some in found]
+    if n_best == 1:
+        return polars.DataFrame({"output": [w[0] for w in written], "log probability": [s[0] for s in scores]})
+    return polars.DataFrame({"output": written, "log probability": scores})
 
 
 def _until_end(numbers: Sequence[int]) -> Sequence[int]:

@@ -18,7 +18,7 @@ from elman.training.files import beside
 from ..inputs import check_network
 from ..job import Evaluating, Job, Prepared, digest_of
 from ..splits import split_rows
-from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
+from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols, sentences
 from .colours import builtin_colours
 from .columns import Read, Rows, key_of, read_columns, read_rows
 from .inputs import Inputs
@@ -191,16 +191,10 @@ class DescribeModel(Job):
             probability, divided by the length penalty, less `slot_weight` for each slot error; what is drawn comes as
             it was drawn.
         """
-        import polars
-
         self.trained()
         read = self._read(read_rows(data))
         found = self._written(read, n_best) if temperature is None else self._drawn(read, n_best, temperature, seed)
-        written = [[text for text, _ in some] for some in found]
-        scores = [[score for _, score in some] for some in found]
-        if n_best == 1:
-            return polars.DataFrame({"output": [w[0] for w in written], "log probability": [s[0] for s in scores]})
-        return polars.DataFrame({"output": written, "log probability": scores})
+        return sentences(found, n_best)
 
     def score(self, data: Any) -> DescribeScore:
         """How well the model does, beside the nearest row of the training and its most frequent sentence.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import elman
+from elman import decoding
 from elman.around import StartFromVector
 from elman.patterns import at_every_step
 from elman.training import Loss
@@ -111,7 +112,7 @@ class DescribeNetwork(nn.Module):
         """A step for `elman.decoding`: tokens [B] and states -> logits [B, V] and states."""
         y, states = self.hidden(tokens.unsqueeze(0), states)
         logits = self.readout(y.squeeze(0)).masked_fill(self._banned(states["slots"]), -torch.inf)
-        return logits.index_fill(1, torch.tensor([PAD, UNKNOWN], device=logits.device), -torch.inf), states
+        return decoding.without(logits, PAD, UNKNOWN), states
 
     def loss(self, batch: Batch, state: None) -> Loss:
         """The loss over rows, each symbol from those before it."""

@@ -1,6 +1,5 @@
 """The forecast job: series go on, with honest intervals."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from elman.data import Columns, Padded, Panel, Series, read_series
 from elman.errors import ArgumentError, DataError
 from elman.tasks.inputs import check_network
-from elman.tasks.job import Job, Prepared
+from elman.tasks.job import Job, Prepared, digest_of
 from elman.training import Measure
 from elman.training.files import beside
 from elman.training.settings import at_least, check_seed
@@ -162,9 +161,7 @@ class ForecastModel(Job):
                 network.strength.fill_(solve(network, recipe, lanes, training, checking))
         self.network.gain.fill_(1)  # both are for forecasts, and found after each training
         self.network.head.spread.fill_(1)
-        digest = hashlib.sha256(
-            b"".join(part.tobytes() for each in self.panel.series for part in (each.y, each.known, each.past))
-        ).hexdigest()[:16]
+        digest = digest_of(part for each in self.panel.series for part in (each.y, each.known, each.past))
         about = {
             "series": len(kept),
             "steps": sum(ends),

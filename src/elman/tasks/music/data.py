@@ -1,9 +1,8 @@
 """What the music job learns from: parts of pieces in batches, moved up and down the keys where that is asked for."""
 
-import hashlib
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -239,15 +238,6 @@ def moved(most: int, blocks: int, part: Part, draw: torch.Generator) -> Part:
 def still(part: Part, draw: torch.Generator) -> Part:
     """A part as it is."""
     return part
-
-
-def digest_of_rows(rows: Iterable[Tensor]) -> str:
-    """By which the same pieces are known again."""
-    said = hashlib.sha256()
-    for row in rows:
-        said.update(repr(tuple(row.shape)).encode())
-        said.update(row.contiguous().numpy().tobytes())
-    return said.hexdigest()[:16]
 
 
 def frames_as_csv(frames: Tensor, form: Form) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,13 +16,12 @@ from elman.training.files import beside, write_atomically
 from elman.training.settings import above, at_least, check_seed
 
 from ..inputs import check_network
-from ..job import Evaluating, Job, Prepared
+from ..job import Evaluating, Job, Prepared, digest_of
 from .data import (
     KINDS,
     Form,
     Part,
     Passes,
-    digest_of_rows,
     frames_as_array,
     frames_as_csv,
     moved,
@@ -157,7 +155,7 @@ class MusicModel(Job):
         else:
             self._kept = [Part(None, encoded[number]) for number in kept]
         about = self._told(pieces, len(learned))
-        digest = digest_of_rows(chain(pieces.rows, given.rows if given is not None else ()))
+        digest = digest_of(pieces.rows, given.rows if given is not None else [])
         return Prepared(self._passes(parts), reading(self._kept) if self._kept else None, digest, about)
 
     def prepare(self, pieces: Pieces) -> None:

@@ -1,6 +1,5 @@
 """The text job: a language model over characters, words or pieces of words."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +27,7 @@ from elman.training import Measure
 from elman.training.settings import at_least, check_seed
 
 from ..inputs import check_network
-from ..job import Evaluating, Job, Prepared
+from ..job import Evaluating, Job, Prepared, digest_of
 from .network import TextNetwork
 from .ngram import NGram
 from .score import Score, score_of
@@ -148,7 +147,8 @@ class TextModel(Job):
             self._count(training)
         learned, checked = self._streams(training), self._streams(validation, least=2) if validation else None
         about = {"characters": len(training), "characters for validation": len(validation)}
-        return Prepared(learned, checked, _digest(text, start), about)
+        begun = [] if start is None else [Path(start).read_bytes()]
+        return Prepared(learned, checked, digest_of(begun, (part.encode() for part in text)), about)
 
     def prepare(self, text: str | LongText) -> "TextModel":
         """Make the vocabulary of a training text, and a network with weights drawn from the seed, or of `start`."""
@@ -423,14 +423,6 @@ def _read(part: Source) -> LongText:
     if isinstance(part, LongText):
         return part
     return read_text([part]).text if isinstance(part, Path) else LongText(part)
-
-
-def _digest(text: LongText, start: str | None) -> str:
-    """By which the same text is known again, and the same model to begin with."""
-    found = hashlib.sha256() if start is None else hashlib.sha256(Path(start).read_bytes())
-    for part in text:
-        found.update(part.encode())
-    return found.hexdigest()[:16]
 
 
 def check_whole(text: str) -> None:

@@ -21,7 +21,7 @@ from ..ensemble import EnsembleJob, rows_of
 from ..inputs import check_network
 from ..job import Evaluating, Prepared, digest_of
 from ..splits import at_most, groups_in, split_groups, split_rows
-from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols
+from ..symbols import EOS, PAD, UNITS, UNKNOWN, Symbols, sentences
 from .dates import builtin_dates
 from .network import Batch, TranslateEnsemble, TranslateNetwork
 from .numbers import builtin_numbers
@@ -192,17 +192,11 @@ class TranslateModel(EnsembleJob):
         Returns:
             A frame with "output" and "log probability"; with several, lists of them, the best first.
         """
-        import polars
-
         if not 1 <= n_best <= self.beam:
             raise ArgumentError(f"expected 1 <= n_best <= {self.beam}, the beam, got {n_best}.")
         self.trained()
         found = self._translated(self._read(open_table(data, as_text=True)), n_best)
-        written = [[text for text, _ in some] for some in found]
-        scores = [[score for _, score in some] for some in found]
-        if n_best == 1:
-            return polars.DataFrame({"output": [w[0] for w in written], "log probability": [s[0] for s in scores]})
-        return polars.DataFrame({"output": written, "log probability": scores})
+        return sentences(found, n_best)
 
     def score(self, data: Any) -> TranslateScore:
         """How well the model does, beside writing what was read.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import elman
+from elman import decoding
 from elman.patterns import Attentive, EncoderDecoder, General
 from elman.training import Loss
 
@@ -77,7 +78,7 @@ class TranslateNetwork(nn.Module):
     def forward(self, tokens: Tensor, states: Any) -> tuple[Tensor, Any]:
         """A step for `elman.decoding`: tokens [B] and states -> logits [B, V] and states; not what is unknown."""
         logits, states = self.model(tokens, states)
-        return logits.index_fill(1, torch.tensor([PAD, UNKNOWN], device=logits.device), -torch.inf), states
+        return decoding.without(logits, PAD, UNKNOWN), states
 
     def encode(self, source: Tensor, lengths: Tensor) -> Any:
         """The states from which the decoder starts."""
