@@ -111,6 +111,12 @@ def test_numbers_that_are_days(kind, tmp_path):
     steps = Frequency("steps", 1)  # a counter that passes by such numbers stays one
     assert read_series(frame[:20], ONE, steps).series[0].start == 20240101
     wrong = frame.with_columns(time=pl.when(pl.col("y") == 50).then(20240230).otherwise(pl.col("time")))
+    months = [100 * year + month for year in (2023, 2024, 2025) for month in range(1, 13)]
+    panel = read_series({"time": months, "y": list(range(36))}, Columns("time", ("y",)))
+    assert panel.frequency.unit == "months" and len(panel.series[0].y) == 36
+    assert panel.report == ("the numbers of 'time' are read as months: 202301 as 2023-01-01",)
+    for steps in (list(range(202401, 202413)), list(range(199_990, 200_030))):
+        assert read_series({"time": steps, "y": steps}, Columns("time", ("y",))).frequency.unit == "steps"
     with pytest.raises(DataError, match=r"row 50: expected a day like 20240131, .*got 20240230"):
         read_series(wrong, ONE)
 

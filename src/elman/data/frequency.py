@@ -147,8 +147,9 @@ class Times:
 def read_times(values: "Series", like: Frequency | None = None, rows: Sequence[int] | None = None) -> Times:
     """A column of dates, of moments, of integers, or of any of these as text.
 
-    Integers that all are days, 20240131, become dates. Text with offsets from UTC, 2024-01-31T13:00+01:00, becomes
-    moments in a zone; where no zone fits (half hours, or midnights in summer and winter), it is the clock on the wall.
+    Integers that all are days, 20240131, or months of several years, 202401, become dates. Text with offsets from UTC,
+    2024-01-31T13:00+01:00, becomes moments in a zone; where no zone fits (half hours, or midnights in summer and
+    winter), it is the clock on the wall.
 
     Args:
         values: the column.
@@ -168,10 +169,13 @@ def read_times(values: "Series", like: Frequency | None = None, rows: Sequence[i
     if values.dtype == polars.String:
         values, report = _parsed(values, like, rows)
     if values.dtype.is_integer():
-        days = None if like is not None and like.unit == "steps" else _days(values, rows)
+        steps = like is not None and like.unit == "steps"
+        days, what = None if steps else _days(values, rows), "days"
+        if days is None and not steps:
+            days, what = _year_months(values), "months"
         if days is None:
             return Times(values.cast(polars.Int64).to_numpy(), Frequency("steps", 1))
-        report = (f"the numbers of {name!r} are read as days: {values[0]} as {days[0]}",)
+        report = (f"the numbers of {name!r} are read as {what}: {values[0]} as {days[0]}",)
         values = days
     if values.dtype == polars.Date:
         moments = values.cast(polars.Datetime("us"))
@@ -220,6 +224,16 @@ def _days(values: "Series", rows: Sequence[int]) -> "Series | None":
         f"the column {values.name!r}, row {rows[row]}: expected a day like 20240131, as {good.sum()} of {len(good)} "
         f"hold, got {values[row]}: mend it."
     )
+
+
+def _year_months(values: "Series") -> "Series | None":
+    """Integers like 202401, of several years, as the first days of months; None where they are none."""
+    import polars
+
+    text = values.cast(polars.String)
+    days = (text + "01").str.strptime(polars.Date, "%Y%m%d", strict=False)
+    good = text.str.contains(r"^(19|20)\d{4}$") & days.is_not_null()
+    return days if good.all() and days.dt.year().n_unique() > 1 else None
 
 
 def _zoned(text: "Series", like: Frequency | None, rows: Sequence[int]) -> tuple["Series", tuple[str, ...]]:
