@@ -142,9 +142,9 @@ class Readable(Protocol):
 
 
 class Encoder(nn.Module):
-    """What is read, and layers over it.
+    """What is read, and layers in both directions over it.
 
-        y = layers(embedding(x))        [T, B, H] of one direction, [T, B, 2 H] of both
+        y = layers(embedding(x))        [T, B, 2 H]
 
     Args:
         inputs: what is read.
@@ -153,32 +153,32 @@ class Encoder(nn.Module):
         hidden_size: H of each direction.
         embedding: size of the embedding of a symbol.
         dropout: on what is read, between the layers and on what is given out.
-        both: whether the layers run in both directions.
 
     Attributes:
         size: features of what is given out.
     """
 
     def __init__(
-        self, inputs: Readable, cell: str, layers: int, hidden_size: int, embedding: int, dropout: float, both: bool
+        self, inputs: Readable, cell: str, layers: int, hidden_size: int, embedding: int, dropout: float
     ) -> None:
         super().__init__()
-        make = CELLS[cell]
-        self.size = hidden_size * (2 if both else 1)
+        self.size = 2 * hidden_size
         self.embedding, size = inputs.network(embedding)
 
-        def layer(size: int) -> elman.Layer:
-            ahead = elman.Recurrent(make(size, hidden_size))
-            return elman.Bidirectional(ahead, elman.Recurrent(make(size, hidden_size), reverse=True)) if both else ahead
-
         sizes = [size] + [self.size] * (layers - 1)
-        self.stack = elman.Stack(*(layer(each) for each in sizes), dropout=dropout)
+        self.stack = elman.Stack(*(both_ways(cell, each, hidden_size) for each in sizes), dropout=dropout)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x [T, B] or [T, B, I] and lengths [B] -> [T, B, size], zeros where a row has ended."""
         y, _ = self.stack(self.dropout(self.embedding(x)), lengths=lengths)
         return self.dropout(y)
+
+
+def both_ways(cell: str, input_size: int, hidden_size: int) -> elman.Bidirectional:
+    """A layer from the first step to the last, and beside it one from the last to the first."""
+    ahead, back = (CELLS[cell](input_size, hidden_size) for _ in range(2))
+    return elman.Bidirectional(elman.Recurrent(ahead), elman.Recurrent(back, reverse=True))
 
 
 def check_network(cell: str, dropout: float, **sizes: int) -> None:

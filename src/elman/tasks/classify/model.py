@@ -349,9 +349,7 @@ class ClassifyModel(EnsembleJob):
     def _build(self, weights: Tensor) -> None:
         def make() -> ClassifyNetwork:
             assert self.inputs is not None
-            encoder = Encoder(
-                self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout, both=True
-            )
+            encoder = Encoder(self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout)
             return ClassifyNetwork(encoder, len(self.labels) or 1, self.dropout, self.target, weights)
 
         self.network = self.networks(make, ClassifyEnsemble)

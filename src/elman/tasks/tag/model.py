@@ -194,9 +194,7 @@ class TagModel(EnsembleJob):
     def _build(self) -> None:
         def make() -> TagNetwork:
             assert self.inputs is not None
-            encoder = Encoder(
-                self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout, both=True
-            )
+            encoder = Encoder(self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout)
             return TagNetwork(encoder, len(self.labels), self.crf)
 
         self.network = self.networks(make, TagEnsemble)

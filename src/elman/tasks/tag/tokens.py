@@ -13,6 +13,8 @@ from elman.data import UNKNOWN, Looked, Tokens, texts, values_of
 from elman.errors import DataError
 from elman.patterns import BothEnds
 
+from ..inputs import both_ways
+
 if TYPE_CHECKING:
     from polars import Series
 
@@ -94,8 +96,7 @@ class TokenEmbedding(nn.Module):
         if characters:
             half = max(1, embedding // 2)
             self.characters = nn.Embedding(characters, half)
-            ahead = elman.Recurrent(elman.GRU(half, half))
-            self.spelling = elman.Bidirectional(ahead, elman.Recurrent(elman.GRU(half, half), reverse=True))
+            self.spelling = both_ways("gru", half, half)
             self.ends, self.size = BothEnds(), embedding + 2 * half
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from elman.patterns import Attentive, EncoderDecoder, General
 from elman.training import Loss
 
 from ..ensemble import Ensemble, mean_logits
-from ..inputs import CELLS
+from ..inputs import CELLS, both_ways
 from ..symbols import EOS, PAD, UNKNOWN
 
 
@@ -54,11 +54,8 @@ class TranslateNetwork(nn.Module):
         make, self.smoothing = CELLS[cell], smoothing
         drop = nn.Dropout(dropout)
 
-        def both(size: int) -> elman.Bidirectional:
-            ahead = elman.Recurrent(make(size, hidden_size))
-            return elman.Bidirectional(ahead, elman.Recurrent(make(size, hidden_size), reverse=True))
-
-        encoder = elman.Stack(*(both(embedding if n == 0 else 2 * hidden_size) for n in range(layers)), dropout=dropout)
+        sizes = [embedding] + [2 * hidden_size] * (layers - 1)
+        encoder = elman.Stack(*(both_ways(cell, size, hidden_size) for size in sizes), dropout=dropout)
         decoder = elman.Stack(
             *(elman.Recurrent(make(embedding if n == 0 else hidden_size, hidden_size)) for n in range(layers)),
             dropout=dropout,
