@@ -187,7 +187,9 @@ def data(tmp_path):
     return tmp_path / "rows.jsonl", tmp_path / "rows.txt"
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize(
+    "job", ["vectors", *(pytest.param(job, marks=pytest.mark.slow) for job in JOBS if job != "vectors")]
+)
 def test_what_lies_in_files_is_learned_as_what_lies_in_memory(tmp_path, monkeypatch, job):
     path = data(tmp_path)[job == "text"]
     whole = JOBS[job]().fit(path, threads=1)
