@@ -1,6 +1,7 @@
 """Data that do not fit into memory: what lies in files is what was written, and is learned as what lies in memory."""
 
 import errno
+import gzip
 import mmap
 import os
 import subprocess
@@ -15,7 +16,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.data import LongText, Picked, Ragged, Texts, Tokens, mean_and_deviation, open_table, passages, spool, table
+from elman.data import (
+    Keyboard,
+    LongText,
+    Picked,
+    Ragged,
+    Texts,
+    Tokens,
+    mean_and_deviation,
+    open_table,
+    passages,
+    read_pieces,
+    spool,
+    table,
+)
 from elman.data.table import coded
 from elman.errors import DataError
 from elman.tasks import ClassifyModel, ForecastModel, MusicModel, TagModel, TextModel, TranslateModel
@@ -101,6 +115,9 @@ def test_mean_and_deviation():
     steps = torch.cat(some).double()
     torch.testing.assert_close(mean, steps.mean(0))
     torch.testing.assert_close(deviation, steps.std(0, correction=0))
+    for constant in (0.001, 0.3, 7.7):
+        mean, deviation = mean_and_deviation([torch.full((n, 2), constant, dtype=torch.float64) for n in range(99)])
+        assert (deviation == 0).all() and (mean == constant).all()
 
 
 @pytest.mark.parametrize("parts", [1, 3, 1000])
@@ -110,6 +127,8 @@ def test_a_column_by_its_different_values(monkeypatch, parts):
     found = coded(open_table({"x": values}).column("x", "it"))
     assert found.different.to_list() == ["b", None, "a", "c"] and list(found.rows) == [0, 1, 2, 4]
     assert found.different.gather(found.codes).to_list() == values and found.codes.dtype == np.int32
+    numbers = coded(open_table({"x": [0.0, -0.0, float("nan"), float("nan")]}).column("x", "it"))
+    assert numbers.different.to_list() == ["0.0", "-0.0", "NaN"] and numbers.codes.tolist() == [0, 1, 2, 2]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet", ".csv.gz"])
@@ -123,12 +142,50 @@ def test_parts_of_a_table(tmp_path, monkeypatch, ending):
         case ".parquet":
             frame.write_parquet(path)
         case _:
-            frame.write_csv(path, compression="gzip" if ending.endswith(".gz") else "uncompressed")
+            text = frame.write_csv().encode()
+            path.write_bytes(gzip.compress(text) if ending.endswith(".gz") else text)
     found = open_table(path, as_text=True)
     for _ in range(2):  # as often as it is asked
         parts = list(found.parts("n"))
         assert max(part.height for part in parts) <= 7 and polars.concat(parts).equals(frame.select("n"))
     assert found.row(42) == {"n": "42", "x": "é"} and found.frame().equals(frame)
+
+
+def test_a_lazy_frame_is_asked_once():
+    asked = []
+
+    def drawn(frame):
+        asked.append(len(frame))
+        return frame.sample(fraction=1, shuffle=True)
+
+    source = polars.DataFrame({"a": range(100), "b": range(100)}).lazy().map_batches(drawn)
+    found = open_table(source)
+    assert [part["a"].to_list() for part in found.parts("a")] == [part["b"].to_list() for part in found.parts("b")]
+    assert asked == [100]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_a_name_is_no_pattern(tmp_path, ending):
+    for name in ("d[1]", "d1", "a*b", "aXb", "q?"):
+        frame = polars.DataFrame({"x": [name]})
+        path = tmp_path / f"{name}{ending}"
+        {".csv": frame.write_csv, ".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}[ending](path)
+    for name in ("d[1]", "a*b", "q?"):
+        assert open_table(tmp_path / f"{name}{ending}").frame()["x"].to_list() == [name]
+
+
+def test_nothing_is_left_of_a_copy(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "here"))
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    with pytest.raises(DataError, match="Set TMPDIR"):
+        open_table(tmp_path / "rows.csv.gz")
+    (tmp_path / "here").mkdir()
+    found = open_table(tmp_path / "rows.csv.gz")
+    assert found.frame().height == 1 and found.frame().height == 1
+    if Path("/proc/self/fd").exists():
+        assert not list((tmp_path / "here").iterdir())
+    del found
+    assert not list((tmp_path / "here").iterdir())
 
 
 def test_damage_behind_the_first_part_is_told(tmp_path, monkeypatch):
@@ -137,9 +194,21 @@ def test_damage_behind_the_first_part_is_told(tmp_path, monkeypatch):
     path.write_text("a,b\n" + "1,2\n" * 300_000 + "1,2,3\n")
     with pytest.raises(DataError, match=r"rows\.csv: expected a whole table"):
         list(open_table(path, as_text=True).parts())
+    path.write_text('a,b\n"x,2\n3,4\n')
+    with pytest.raises(DataError, match="could not parse"):
+        open_table(path, as_text=True)
     path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1,\xff\n")
     with pytest.raises(DataError, match="0xff in line 300002"):
         open_table(path)
+
+
+def test_rows_of_steps_without_numbers():
+    rows = [[[1.0, 2.0]], [[], []], [[3.0, 4.0], [5.0, 7.0]], []] * 10
+    model = ClassifyModel(input="steps", label="label", epochs=1, hidden_size=4)
+    model.fit({"steps": rows, "label": list("abba") * 10}, threads=1)
+    assert model.predict({"steps": rows[:2]}).height == 2
+    found = read_pieces([torch.ones(3, 2), torch.zeros(3, 0), torch.ones(2, 2)], Keyboard())
+    assert [row.shape for row in found.rows] == [(3, 2), (0, 2), (2, 2)]
 
 
 def test_a_full_disk_is_told(monkeypatch):
@@ -147,7 +216,7 @@ def test_a_full_disk_is_told(monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(spool, "LARGE", 4)
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: SimpleNamespace(write=full))
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: SimpleNamespace(write=full, fileno=lambda: 0))
     with pytest.raises(DataError, match=r"No space left on device\. Set TMPDIR"):
         Texts(["longer than four bytes"])
 

@@ -21,11 +21,12 @@ def test_builtin_text_is_the_manual_in_a_fixed_order():
 def test_files_become_one_text(tmp_path):
     (tmp_path / "b.txt").write_bytes("\ufeffzwei\r\ndrei\rvier".encode())
     (tmp_path / "a.txt").write_text("eins 👩‍🚀", encoding="utf-8")
+    (tmp_path / "mark.txt").write_bytes(b"\xef\xbb\xbf")
     (tmp_path / "picture.bin").write_bytes(b"\x89PNG\0\0")
     (tmp_path / ".hidden").write_text("no")
     reading = read_text([tmp_path])
-    assert str(reading.text) == "eins 👩‍🚀\nzwei\ndrei\nvier"
-    assert [file.name for file in reading.files] == ["a.txt", "b.txt"]
+    assert str(reading.text) == "eins 👩‍🚀\nzwei\ndrei\nvier\n"
+    assert [file.name for file in reading.files] == ["a.txt", "b.txt", "mark.txt"]
     assert [file.name for file in reading.skipped] == ["picture.bin"]
 
 

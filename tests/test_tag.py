@@ -190,4 +190,5 @@ def test_the_command(tmp_path):
     assert "span F1" in run("fit", table, "--out", out, *sizes)
     assert run("predict", out, "--text", "fly to new york") == "fly to new  york\nO   O  B-to I-to\n"
     assert json.loads(run("predict", out, table).splitlines()[0])["tags"]
+    assert json.loads(run("predict", out, "--json", "--text", "fly to rome"))["tokens"] == ["fly", "to", "rome"]
     assert json.loads(run("score", out, table, "--json"))["accuracy"] > 0.95

@@ -2,7 +2,8 @@
 
 import io
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
@@ -129,12 +130,27 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows a question mark
+    warnings.showwarning = _warn
     try:
         app(prog_name="elman")
     except (ElmanError, OSError) as error:
         _leave(error)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning to people, and to those who mend the program where it comes from."""
+    where = "" if issubclass(category, UserWarning) else f" ({filename}:{lineno})"
+    typer.secho("Warning: ", fg="yellow", bold=True, err=True, nl=False)
+    typer.echo(f"{message}{where}", err=True)
 
 
 def _leave(error: Exception) -> None:

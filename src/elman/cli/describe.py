@@ -75,8 +75,9 @@ def fit(
     data: job.Table_ = None,
     out: job.Out = Path("model.elman"),
     input: Annotated[
-        str, typer.Option(help="The columns that are read, with commas between.", show_default="all but the output")
-    ] = "",
+        list[str] | None,
+        typer.Option(help="The columns that are read, with commas between.", show_default="all but the output"),
+    ] = None,
     output: Annotated[str, typer.Option(help="The column that is written.")] = "output",
     attribute: Annotated[
         list[str] | None,
@@ -114,7 +115,7 @@ def fit(
     """Learn to write; see FIT."""
     from elman.tasks import DescribeModel
 
-    columns = tuple(name.strip() for name in input.split(",") if name.strip())
+    columns = tuple(name.strip() for some in input or () for name in some.split(",") if name.strip())
     model = run.made(DescribeModel, input=columns, attributes=tuple(attribute or ()))
 
     def facts() -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """`elman forecast`: learn series, go on with them, measure how well."""
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -231,18 +230,15 @@ def _show_score(console: Console, found: "Score", as_json: bool) -> None:
     console.print(f"{found.horizon} steps ahead, {found.origins:,} forecasts, {found.values:,} values")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
     table.add_column("")
-    measured = not math.isnan(found.network.mae_from)
+    measured = found.network.mae_from is not None
     for name in ("mse", "mae", *["95 % of mae"] * measured, "mase", f"{found.level:.0%} coverage", "interval"):
         table.add_column(name, justify="right")
     for name, figures in found.figures.items():
-        mse, mae, mase, low, high, interval = (
-            f"{value:.4g}"
-            for value in (
-                figures.mse, figures.mae, figures.mase, figures.mae_from, figures.mae_to, figures.interval,
-            )
-        )  # fmt: skip
-        between = [f"{low} to {high}"] * measured
-        table.add_row(name, mse, mae, *between, mase, f"{figures.coverage:.1%}", interval)
+        mse, mae, mase, interval = (
+            f"{value:.4g}" for value in (figures.mse, figures.mae, figures.mase, figures.interval)
+        )
+        between = [] if figures.mae_from is None else [f"{figures.mae_from:.3g} to {figures.mae_to:.3g}"]
+        table.add_row(name, mse, mae, *(between or [""] * measured), mase, f"{figures.coverage:.1%}", interval)
     console.print(table)
     for note in found.notes:
         console.print(f"Note: {note}.", style="yellow")

@@ -102,6 +102,7 @@ def predict(
     model: job.Model,
     data: job.Table_ = None,
     text: Annotated[list[str] | None, typer.Option(help="A text, in place of a table.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON lines, also of --text.")] = False,
     device: job.Device = "auto",
 ) -> None:
     """Say tags; see PREDICT."""
@@ -112,7 +113,7 @@ def predict(
         raise ArgumentError("expected a table or --text, one of them.")
     loaded = TagModel.load(model, device)
     found = loaded.predict(data if text is None else {loaded.input: text})
-    if text is None:
+    if text is None or as_json:
         typer.echo(found.write_ndjson(), nl=False)
         return
     for tokens, tags in found.iter_rows():

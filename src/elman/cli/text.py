@@ -275,12 +275,13 @@ def _facts(model: "TextModel", reading: "Reading", example: str | None) -> list[
     """What `fit` says before the first epoch."""
     from elman.data import EXAMPLES
 
-    count, kept = len(reading.files), round(len(reading.text) * model.validation)
+    count = len(reading.files)
     source = f"{count} file{'s'[: count > 1]}" if count else EXAMPLES[example or "manual"]
     facts = [("text", f"{len(reading.text):,} characters: {source}")]
     if reading.skipped:
         facts.append(("", f"{len(reading.skipped)} files left out that are empty, binary or not UTF-8"))
-    facts.append(("", f"{len(reading.text) - kept:,} to learn from, {kept:,} to check with"))
+    learned, kept = (model.about[name] for name in ("characters", "characters for validation"))
+    facts.append(("", f"{learned:,} to learn from, {kept:,} to check with"))
     if model.start is not None:
         facts.append(("begins with", model.start))
     return [*facts, ("symbols", f"{len(model.symbols or ()):,}")]

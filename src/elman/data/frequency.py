@@ -222,7 +222,7 @@ def _days(values: "Series", rows: Sequence[int]) -> "Series | None":
     row = int(np.argmin(good.to_numpy()))
     raise DataError(
         f"the column {values.name!r}, row {rows[row]}: expected a day like 20240131, as {good.sum()} of {len(good)} "
-        f"hold, got {values[row]}: mend it."
+        f"are, got {values[row]}: mend it."
     )
 
 

@@ -289,7 +289,7 @@ def _checked(
                     f"{where}the piece {name!r}, step {step}, channel {channels[channel]!r}: expected a number, got "
                     f"{row[step, channel].item()}."
                 )
-            yield row
+            yield row if row.numel() else row.new_zeros(0, len(channels))
 
     found = Ragged(checked(), torch.float64)
     return Pieces(found, tuple(names), channels)

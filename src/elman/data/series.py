@@ -8,7 +8,7 @@ import numpy as np
 
 from elman.errors import DataError
 
-from .frequency import Frequency, find_frequency, read_times
+from .frequency import Frequency, Times, find_frequency, read_times
 from .spool import Spool
 from .table import Column, Table, coded, open_table
 
@@ -98,9 +98,7 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
             calendar is irregular, a value is infinite, or a series has no value at all.
     """
     table = open_table(source, as_text=True)
-    moments = coded(table.column(columns.time, "the time"))
-    times = read_times(moments.different, frequency, moments.rows)
-    when = times.numbers[moments.codes]
+    times, when = _times(table.column(columns.time, "the time"), frequency)
     names, codes = _names(table, columns, len(when))
     numbers = {name: _numbers(table.column(name, what), what) for name, what in _wanted(columns)}
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
@@ -112,7 +110,9 @@ def read_series(source: Any, columns: Columns, frequency: Frequency | None = Non
         frequency = find_frequency([when[own] for own in rows.values()], times.like)
     elif (frequency.unit == "steps") != (times.like.unit == "steps"):
         kind = "integers" if frequency.unit == "steps" else "dates or moments"
-        raise DataError(f"the column {columns.time!r}: expected {kind}, as in training, got {moments.different[0]}.")
+        raise DataError(
+            f"the column {columns.time!r}: expected {kind}, as in training, got {table.row(0)[columns.time]}."
+        )
     report = list(times.report)
     found = []
     for name, own in rows.items():
@@ -138,17 +138,27 @@ def _wanted(columns: Columns) -> list[tuple[str, str]]:
     )
 
 
-def _names(table: Table, columns: Columns, count: int) -> tuple[list[str], np.ndarray]:
-    """The names of the series, in the order of their first rows, and which of them each row belongs to."""
+def _times(values: Column, frequency: Frequency | None) -> tuple[Times, np.ndarray]:
+    """The times of a table, and those of each row; text, which takes longer, is read once where it is the same."""
     import polars
 
+    if values.dtype == polars.String:
+        written = coded(values)
+        times = read_times(written.different, frequency, written.rows)
+        return times, times.numbers[written.codes]
+    times = read_times(polars.concat(values.parts()), frequency)
+    return times, times.numbers
+
+
+def _names(table: Table, columns: Columns, count: int) -> tuple[list[str], np.ndarray]:
+    """The names of the series, in the order of their first rows, and which of them each row belongs to."""
     if columns.id is None:
         return [""], np.zeros(count, dtype=np.int32)
     ids = coded(table.column(columns.id, "the id of a series"))
     if ids.different.null_count():
         row = ids.rows[ids.different.is_null().arg_max() or 0]
         raise DataError(f"the column {columns.id!r}, row {row}: expected an id, got nothing.")
-    return ids.different.cast(polars.String, strict=False).to_list(), ids.codes
+    return ids.different.to_list(), ids.codes
 
 
 def _numbers(values: Column, what: str) -> np.ndarray:

@@ -6,8 +6,9 @@ import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
-from typing import IO, TypeVar, overload
+from typing import IO, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -23,13 +24,15 @@ Item = TypeVar("Item")
 
 def large_files() -> Path:
     """The folder where large files lie for a while: TMPDIR, else /var/tmp, since /tmp is memory on some machines."""
+    if "TMPDIR" in os.environ:
+        return Path(os.environ["TMPDIR"])
     usual = Path("/var/tmp")
-    return usual if "TMPDIR" not in os.environ and os.access(usual, os.W_OK) else Path(tempfile.gettempdir())
+    return usual if os.access(usual, os.W_OK) else Path(tempfile.gettempdir())
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """A full disk as DataError."""
+    """A full disk, or none to write to, as DataError."""
     try:
         yield
     except OSError as error:
@@ -37,6 +40,20 @@ def writing() -> Iterator[None]:
             f"{large_files()}: expected room for data that do not fit into memory: {error.strerror}. Set TMPDIR to a "
             "folder on a disk with more."
         ) from None
+
+
+def temporary() -> tuple[IO[bytes], Path]:
+    """A file that is gone once it is closed, and a path by which others may open it until then.
+
+    On Linux the file has no name, so that it is gone with the process, whatever ends it.
+    """
+    with writing():
+        file = tempfile.TemporaryFile(dir=large_files())  # noqa: SIM115  the caller's to close
+        if (path := Path(f"/proc/self/fd/{file.fileno()}")).exists():
+            return file, path
+        file.close()
+        named = tempfile.NamedTemporaryFile(dir=large_files())  # noqa: SIM115
+        return cast("IO[bytes]", named), Path(named.name)
 
 
 class Spool:
@@ -70,7 +87,7 @@ class Spool:
     def _write_out(self) -> None:
         with writing():
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=large_files())  # noqa: SIM115  closed where it is read
+                self._file, _ = temporary()
             self._file.write(self._held)
             self._file.flush()
         self._held.clear()
@@ -111,9 +128,9 @@ def total(parts: Iterable[Tensor]) -> Tensor:
 
 def mean_and_deviation(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [I] over all steps of rows [T, I], float64; there is at least one step."""
-    count = sum(map(len, rows))
-    mean = total(row.double().sum(0) for row in rows) / count
-    return mean, (total((row.double() - mean).square().sum(0) for row in rows) / count).sqrt()
+    count, first = sum(map(len, rows)), next(row[0].double() for row in rows if len(row))
+    mean = total((row - first).sum(0) for row in rows) / count  # what never changes is 0 here, and so is its deviation
+    return first + mean, (total((row - first - mean).square().sum(0) for row in rows) / count).sqrt()
 
 
 class Ragged(_Rows[Tensor]):
@@ -133,7 +150,7 @@ class Ragged(_Rows[Tensor]):
         self.lengths, self._shape = array("q"), torch.Size()
         numbers = spooled(map(self._seen, rows), dtype)
         self._numbers = numbers.view(sum(self.lengths), *self._shape)
-        self._ends = np.cumsum(self.lengths)
+        self._ends = array("q", accumulate(self.lengths))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -145,7 +162,7 @@ class Ragged(_Rows[Tensor]):
         return row.flatten()
 
     def _row(self, number: int) -> Tensor:
-        end = int(self._ends[number])
+        end = self._ends[number]
         return self._numbers[end - self.lengths[number] : end].to(self._given)
 
 
@@ -204,13 +221,13 @@ class Texts(_Rows[str]):
             data = row.encode("utf-8", "surrogatepass")
             lengths.append(len(data))
             spool.write(data)
-        self._bytes, self._ends = spool.read(), np.cumsum(lengths)
+        self._bytes, self._ends = spool.read(), array("q", accumulate(lengths))
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def _row(self, number: int) -> str:
-        start = int(self._ends[number - 1]) if number else 0
+        start = self._ends[number - 1] if number else 0
         return self._bytes[start : self._ends[number]].tobytes().decode("utf-8", "surrogatepass")
 
 

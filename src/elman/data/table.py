@@ -1,10 +1,10 @@
 """Tables from wherever they come: files, standard input, frames of polars and pandas, plain Python."""
 
 import codecs
+import glob
 import gzip
 import json
 import sys
-import tempfile
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ import numpy as np
 
 from elman.errors import ArgumentError, DataError
 
-from .spool import Texts, large_files, writing
+from .spool import Texts, temporary, writing
 
 if TYPE_CHECKING:
     from polars import DataFrame, LazyFrame, Series
@@ -130,8 +130,10 @@ def open_table(source: Any, as_text: bool = False) -> Table:
 
     if isinstance(source, Table):
         return source
-    if isinstance(source, polars.DataFrame | polars.LazyFrame):
+    if isinstance(source, polars.DataFrame):
         table = Table(_named(source), source.lazy())
+    elif isinstance(source, polars.LazyFrame):
+        table = _settled(source)
     elif isinstance(source, Path):
         table = _opened(source, as_text)
     elif hasattr(source, "to_dict") and hasattr(source, "columns"):  # pandas, which elman does not need
@@ -144,6 +146,7 @@ def open_table(source: Any, as_text: bool = False) -> Table:
         raise ArgumentError(f"expected {KINDS}, got {type(source).__name__}{hint}.")
     with _told(table.name):
         if not table.schema or not table.lazy.head(1).collect().height:
+            table.frame()  # where it is damaged, polars says so
             raise DataError(f"{table.name}: expected a table with a header and rows, got 0 rows.")
     return table
 
@@ -178,7 +181,7 @@ def name_of(columns: Sequence[str], name: str, what: str) -> str:
 
 
 @contextmanager
-def _told(name: str, kind: str = "") -> Iterator[None]:
+def _told(name: str) -> Iterator[None]:
     """What polars says of a damaged file, as DataError."""
     import polars
 
@@ -189,6 +192,16 @@ def _told(name: str, kind: str = "") -> Iterator[None]:
             raise
         first = str(error).strip().splitlines()[0]
         raise DataError(f"{name}: expected a whole table, got one that cannot be read: {first}") from None
+
+
+def _settled(lazy: "LazyFrame") -> Table:
+    """What a lazy frame gives, kept: asked again it may give the rows in another order, or other rows."""
+    import polars
+
+    file, path = temporary()
+    with _told("LazyFrame"):
+        lazy.sink_parquet(path)
+        return Table("LazyFrame", polars.scan_parquet(path, glob=False), file)
 
 
 def _opened(path: Path, as_text: bool) -> Table:
@@ -205,8 +218,7 @@ def _opened(path: Path, as_text: bool) -> Table:
             raise DataError(f"{path}: expected {', '.join(FORMATS)}, got {inner.suffix or 'no ending'}.")
     copy, plain = None, path
     if path == STANDARD_INPUT or path.suffix == ".gz":
-        copy = copied(path)
-        plain = Path(copy.name)
+        copy, plain = copied(path)
     if kind is None:
         with plain.open("rb") as file:
             kind = _guessed(file.read(BLOCK))
@@ -216,33 +228,36 @@ def _opened(path: Path, as_text: bool) -> Table:
         match kind:
             case "csv" | "tsv":
                 tab = "\t" if kind == "tsv" else ","
-                lazy = polars.scan_csv(plain, separator=tab, infer_schema=not as_text, infer_schema_length=None)
+                lazy = polars.scan_csv(
+                    plain, separator=tab, infer_schema=not as_text, infer_schema_length=None, glob=False
+                )
             case "lines":
-                lazy = polars.scan_ndjson(plain, infer_schema_length=None)
-                lazy = polars.scan_ndjson(plain, schema=lazy.collect_schema())
+                literal = glob.escape(str(plain))  # polars takes [1] in a name for a pattern, and has no option here
+                lazy = polars.scan_ndjson(literal, infer_schema_length=None)
+                lazy = polars.scan_ndjson(literal, schema=lazy.collect_schema())
             case "json":
                 lazy = polars.read_json(plain, infer_schema_length=None).lazy()
             case _:
-                lazy = polars.scan_parquet(plain)
+                lazy = polars.scan_parquet(plain, glob=False)
     table = Table(name, lazy, copy)
     if kind in ("lines", "json"):
         _check_kinds(table, plain, kind)
     return table
 
 
-def copied(path: Path) -> "IO[bytes]":
-    """A temporary file with what comes from standard input, or is packed in a .gz file; it is gone when it is closed.
+def copied(path: Path) -> tuple["IO[bytes]", Path]:
+    """A temporary file with what comes from standard input, or is packed in a .gz file, and a path to open it by.
 
     Raises:
         DataError: the file is damaged, or the disk is full.
     """
-    copy = tempfile.NamedTemporaryFile(dir=large_files())  # noqa: SIM115  it lives as long as the table
+    file, plain = temporary()
     for block in blocks(path):
         with writing():
-            copy.write(block)
+            file.write(block)
     with writing():
-        copy.flush()
-    return copy
+        file.flush()
+    return file, plain
 
 
 def blocks(path: Path) -> Iterator[bytes]:
@@ -339,12 +354,12 @@ def _named(source: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A column of which each different value stands once.
+    """A column as text, of which each different one stands once.
 
     Attributes:
-        different: the values, in the order in which they first come.
+        different: the texts, in the order in which they first come.
         rows: where each of them first comes.
-        codes: the place of each row's value among them [n], int32.
+        codes: the place of each row's text among them [n], int32.
     """
 
     different: "Series"
@@ -353,7 +368,7 @@ class Coded:
 
 
 def coded(values: Column) -> Coded:
-    """A column by its different values.
+    """A column by its different values, as text.
 
     Raises:
         DataError: it holds lists.
@@ -362,18 +377,15 @@ def coded(values: Column) -> Coded:
 
     if values.dtype.is_nested():
         raise DataError(f"the column {values.name!r}: expected single values, got {values.dtype}.")
-    places: dict[Any, int] = {}
-    rows, codes, different, seen = array("q"), array("i"), [], 0
+    places: dict[str | None, int] = {}
+    rows, codes = array("q"), array("i")
     for part in values.parts():
         before = len(places)
-        found = [places.setdefault(value, len(places)) for value in part.to_physical().to_list()]
+        found = [places.setdefault(text, len(places)) for text in part.cast(polars.String, strict=False).to_list()]
         first = {code: row for row, code in reversed(list(enumerate(found))) if code >= before}
-        fresh = [first[code] for code in range(before, len(places))]
-        different.append(part.gather(fresh))
-        rows.extend(seen + row for row in fresh)
+        rows.extend(len(codes) + first[code] for code in range(before, len(places)))
         codes.extend(found)
-        seen += len(part)
-    return Coded(polars.concat(different), rows, np.frombuffer(codes, dtype=np.int32))
+    return Coded(polars.Series(values.name, list(places), polars.String), rows, np.frombuffer(codes, dtype=np.int32))
 
 
 def parts_of(values: "Column | Series") -> "Iterable[Series]":

@@ -114,8 +114,9 @@ def read_file(path: Path) -> Iterator[str]:
                 f"({error.reason}): convert the file first, for example with `iconv -f latin1 -t utf-8`."
             ) from None
         if text:
-            yield text.removeprefix(mark)
-            mark = ""
+            text, mark = text.removeprefix(mark), ""
+        if text:
+            yield text
     if not seen:
         raise DataError(f"{path}: expected text, got an empty file.")
 

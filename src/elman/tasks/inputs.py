@@ -213,7 +213,7 @@ def _vectors(values: "Column | Series", size: int | None) -> Ragged:
                     step = int((~torch.isfinite(row)).any(1).nonzero()[0])
                     where = f"the column {name!r}, row {number}, step {step}"
                     raise DataError(f"{where}: expected numbers, got {row[step].tolist()}.")
-            yield row
+            yield row if row.numel() else row.new_zeros(0, first or 0)
 
     found = Ragged(checked(), torch.float64)
     if first is None:

@@ -32,6 +32,7 @@ def ratio_interval(values: np.ndarray, sizes: np.ndarray) -> tuple[float, float]
     Source: W. G. Cochran, Sampling Techniques, 1977, section 6.3 (the ratio of two sums); Student's t after R. A.
         Fisher, E. A. Cornish, The Percentile Points of Distributions Having Known Cumulants, Technometrics 2, 1960.
     """
+    values, sizes = values[sizes > 0], sizes[sizes > 0]
     groups = len(values)
     if groups < LEAST:
         return None

@@ -231,7 +231,9 @@ class Job:
             model.network.load_state_dict(weights)
             model.history = History.from_json(content["history"])
             model.about, model.checked = dict(content["about"]), dict(content["checked"])
-        except (KeyError, TypeError, RuntimeError) as error:
+        except DataError:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(
                 f"{path}: expected a whole elman model file, got one that is damaged, or that another elman wrote "
                 f"({content.get('elman')}, {content.get('written')}; {error})."

@@ -64,6 +64,8 @@ class Standing:
     def close_row(self, validation: float | None, epoch: float, learning_rate: float) -> Row:
         """Add a row to the history, and count the losses anew from here."""
         training = self.history.measure.of(self.tally.total, self.tally.size)
+        if not self.tally.size and self.history.rows:
+            training = self.history.rows[-1].training  # an epoch that ends where the row before did
         row = Row(self.step, epoch, training, validation, learning_rate, round(self.elapsed, 3))
         self.history.rows.append(row)
         self.tally = Tally()

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from elman.data import Columns, Panel
+from elman.data import Columns, Panel, Series
 from elman.errors import ArgumentError
 
 from .recipe import Recipe
-from .scaling import bent, unbent
+from .scaling import bent, named, unbent
 
 
 def listed(value: Any) -> Any:
@@ -25,21 +25,29 @@ def check_columns(columns: Columns) -> None:
         raise ArgumentError(f"expected a column to be one thing, got twice: {', '.join(sorted(twice)) or 'no y'}.")
 
 
+def is_far(recipe: Recipe, series: Series) -> bool:
+    """Whether the last values of a series of the training are far from all that was seen of it there: other units."""
+    scale = recipe.scales[recipe.numbers[series.name] - 1]
+    with np.errstate(all="ignore"):
+        z = np.abs((bent(recipe.kind, series.y[-recipe.window :]) - scale[0]) / scale[1])
+    now, then = _around(recipe, series)
+    return bool(np.nanmedian(z) > 10 and abs(now - then) > abs(then))
+
+
 def warn_of_units(recipe: Recipe, panel: Panel) -> None:
-    """Warn where values are far from all that was seen of their series in training."""
-    far = []
-    for series in panel.series:
-        if series.name in recipe.numbers:
-            scale, last = recipe.scales[recipe.numbers[series.name] - 1], series.y[-recipe.window :]
-            with np.errstate(all="ignore"):
-                z = np.abs((bent(recipe.kind, last) - scale[0]) / scale[1])
-            if np.nanmedian(z) > 10:
-                far.append((series.name, np.nanmedian(last), np.median(unbent(recipe.kind, scale[0]))))
+    """Warn of series that are far from what was seen of them in training."""
+    far = [series for series in panel.series if series.name in recipe.numbers and is_far(recipe, series)]
     if far:
-        name, now, then = far[0]
-        named = f"the series {name!r}" if name else "the series"
+        now, then = _around(recipe, far[0])
         more = f" ({len(far)} series are like that)" if len(far) > 1 else ""
         warnings.warn(
-            f"{named} has values around {now:.4g}, in training they were around {then:.4g}{more}: other units?",
+            f"{named(far[0])} has values around {now:.4g}, in training they were around {then:.4g}{more}: other units? "
+            "It is forecast by its own scale.",
             stacklevel=5,
         )
+
+
+def _around(recipe: Recipe, series: Series) -> tuple[float, float]:
+    """Where the last values of a series are, and where those of the training were."""
+    scale = recipe.scales[recipe.numbers[series.name] - 1]
+    return float(np.nanmedian(series.y[-recipe.window :])), float(np.median(unbent(recipe.kind, scale[0])))

@@ -18,7 +18,7 @@ from elman.training.files import beside
 from elman.training.settings import at_least, check_seed
 
 from .calibrate import calibrate
-from .checks import check_columns, listed, warn_of_units
+from .checks import check_columns, is_far, listed, warn_of_units
 from .compare import Rival, groups_of, origins_of, shortfalls
 from .example import passengers
 from .heads import HEADS
@@ -228,7 +228,8 @@ class ForecastModel(Job):
         drawn = self.paths(data, horizon, samples=samples, seed=seed)
         recipe, steps = self._recipe(), drawn.values.shape[2]
         mean = drawn.values.mean(1)
-        levels = {f"q{level:g}": np.quantile(drawn.values, level, 1) for level in quantiles}
+        method: Any = "inverted_cdf" if recipe.kind == "counts" else "linear"  # a quantile of counts is a count
+        levels = {f"q{level:g}": np.quantile(drawn.values, level, 1, method=method) for level in quantiles}
         frames = []
         for row, (name, start) in enumerate(zip(drawn.names, drawn.starts, strict=True)):
             times = recipe.frequency.column(recipe.columns.time, np.arange(start, start + steps))
@@ -456,9 +457,9 @@ class ForecastModel(Job):
         return panel
 
     def _lane(self, series: Series, until: int, ahead: int) -> Lane:
-        """A series as the network reads it, by the scale of its training or, for one not seen there, of its past."""
+        """A series as the network reads it, by the scale of its training or, for one not like there, of its past."""
         recipe = self._recipe()
-        if series.name in recipe.numbers:
+        if series.name in recipe.numbers and not is_far(recipe, series):
             who = recipe.numbers[series.name]
             return make_lane(recipe, series, recipe.scales[who - 1], who, ahead)
         return make_lane(recipe, series, learn_scale(recipe.kind, series.until(until)), 0, ahead)
@@ -482,4 +483,4 @@ class ForecastModel(Job):
             scale = np.stack([lanes[lane].scale.numpy() for lane, _ in origins[first : first + len(z)]])
             values = z.cpu().double().numpy() * scale[:, None, None, 1] + scale[:, None, None, 0]
             values = unbent(recipe.kind, values)
-            yield first, np.round(values) if recipe.kind == "counts" else values
+            yield first, np.round(values) + 0.0 if recipe.kind == "counts" else values  # no -0

@@ -12,7 +12,7 @@ from torch import Tensor
 from elman.data import Columns, Frequency, Series
 from elman.errors import DataError
 
-from .scaling import scaled
+from .scaling import named, scaled
 
 Block = tuple[int, int]
 
@@ -168,7 +168,7 @@ def make_lane(recipe: Recipe, series: Series, scale: np.ndarray, who: int, ahead
     steps = len(z) + ahead
     if recipe.columns.known and len(series.known) < steps:
         raise DataError(
-            f"the series {series.name!r}: expected {', '.join(recipe.columns.known)} at {ahead} steps after its last "
+            f"{named(series)}: expected {', '.join(recipe.columns.known)} at {ahead} steps after its last "
             f"value, got {len(series.known) - len(z)}: add rows with their times, and nothing in "
             f"{', '.join(recipe.columns.y)}."
         )

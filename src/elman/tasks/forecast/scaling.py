@@ -53,7 +53,7 @@ def learn_scale(kind: str, series: Series) -> np.ndarray:
     lost = (deviation == 0) & (np.nanmax(values, 0) > np.nanmin(values, 0))
     if lost.any():
         raise DataError(
-            f"{_named(series)}: expected values whose squares are above 0, got values up to "
+            f"{named(series)}: expected values whose squares are above 0, got values up to "
             f"{np.nanmax(np.abs(values[:, lost])):g}: give them in smaller units."
         )
     return np.stack([mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)])  # below, only rounding differs
@@ -65,13 +65,13 @@ def checked(kind: str, series: Series) -> np.ndarray:
     Raises:
         DataError: a value that has no logarithm, or is no count.
     """
-    values, named = series.y, _named(series)
+    values, name = series.y, named(series)
     seen = values[np.isfinite(values)]
     if kind == "log" and (seen <= 0).any():
-        raise DataError(f"{named}: expected values above 0 (the model takes logarithms), got {seen.min():g}.")
+        raise DataError(f"{name}: expected values above 0 (the model takes logarithms), got {seen.min():g}.")
     if kind == "counts" and ((seen < 0) | (seen != np.round(seen))).any():
         wrong = seen[(seen < 0) | (seen != np.round(seen))][0]
-        raise DataError(f"{named}: expected counts 0, 1, 2, ... (negative_binomial), got {wrong:g}.")
+        raise DataError(f"{name}: expected counts 0, 1, 2, ... (negative_binomial), got {wrong:g}.")
     return values
 
 
@@ -86,13 +86,14 @@ def scaled(kind: str, series: Series, scale: np.ndarray) -> np.ndarray:
     if len(far):
         row, place = far[0]
         raise DataError(
-            f"{_named(series)}: expected values near those of training, around "
+            f"{named(series)}: expected values near those of training, around "
             f"{unbent(kind, scale[0, place]):g}, got {series.y[row, place]:g}."
         )
     return z
 
 
-def _named(series: Series) -> str:
+def named(series: Series) -> str:
+    """What a series is called in messages."""
     return f"the series {series.name!r}" if series.name else "the series"
 
 

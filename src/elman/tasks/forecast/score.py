@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class Figures:
         coverage: share of the values inside the interval.
         interval: mean interval score, in units of y: the width, and 2 / α times by how much a value lies outside.
         mae_from, mae_to: the 95 % interval of mae, from how it differs between series or, of fewer than ten, between
-            parts of them; NaN where there are fewer than five.
+            parts of them; None where there are fewer than five.
     """
 
     mse: float
@@ -33,8 +33,8 @@ class Figures:
     mase: float
     coverage: float
     interval: float
-    mae_from: float = math.nan
-    mae_to: float = math.nan
+    mae_from: float | None = None
+    mae_to: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class Score:
         """The figures by one name each: "network mae"."""
         told = {"forecasts": self.origins, "values": self.values}
         each = {f"{name} {figure}": v for name, found in self.figures.items() for figure, v in asdict(found).items()}
-        return {**told, **{name: value for name, value in each.items() if not math.isnan(value)}}
+        return {**told, **{name: v for name, v in each.items() if v is not None and not math.isnan(v)}}
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; what cannot be measured is None."""
         plain = asdict(self)
         for figures in plain["figures"].values():
             for name, value in figures.items():
-                figures[name] = None if math.isnan(value) else value
+                figures[name] = None if value is None or math.isnan(value) else value
         return {**plain, "warning": self.warning}
 
 
@@ -158,7 +158,10 @@ def _figures(sums: np.ndarray) -> Figures:
     """Figures of sums by groups [n, 7]."""
     count, square, off, scaled, units, inside, interval = map(float, sums.sum(0))
     each = count or math.nan
-    low, high = (ratio_interval(sums[:, 2], sums[:, 0]) if count else None) or (math.nan, math.nan)
-    return Figures(
-        square / each, off / each, scaled / (units or math.nan), inside / each, interval / each, low, high
-    )  # fmt: skip
+    mae = off / each
+    found = Figures(square / each, mae, scaled / (units or math.nan), inside / each, interval / each)
+    between = ratio_interval(sums[:, 2], sums[:, 0]) if off else None
+    if between is None:
+        return found
+    wide = math.exp((between[1] - between[0]) / 2 / mae)  # of its logarithm: an error is above 0
+    return replace(found, mae_from=mae / wide, mae_to=mae * wide)

@@ -34,7 +34,7 @@ from .score import Score, score_of
 from .writer import Writer
 
 SCORED_AT_ONCE = 512
-SCORED = 10_000_000  # symbols at most of what is kept for validation, by which a trained model is measured
+KEPT = 1_000_000  # characters at most that are kept for validation: more would take longer, and say little more
 COUNTED = 1_000_000  # characters at the end of the training text that the n-gram counts
 BITS = Measure("bits per character", "bits/char", 1 / math.log(2), "characters")
 NAMED = {"char": "character", "word": "word", "bpe": "piece"}
@@ -65,7 +65,8 @@ class TextModel(Job):
         minimum_count: what occurs less often in the training text has no symbol of its own.
         window: T, steps through which the gradient goes back; the state goes on from window to window.
         batch_size: B, streams of text side by side.
-        validation: share of the text, at its end, that is kept for validation; 0 for none.
+        validation: share of the text, at its end, that is kept for validation, a million characters at most; 0 for
+            none.
         start: a model file whose weights and symbols it begins with; see `continued`.
         epochs, learning_rate, clip, patience, seed, optimizer, schedule: see `Job`.
 
@@ -172,9 +173,7 @@ class TextModel(Job):
     def finished(self, prepared: Prepared, out: Path | None) -> None:
         """Measure on the part kept for validation, beside the n-gram."""
         if isinstance(prepared.validation, Streams):
-            kept = prepared.validation
-            some = Streams(kept.numbers[:SCORED], kept.rows, kept.window) if len(kept.numbers) > SCORED else kept
-            self.kept = self._scored(some)
+            self.kept = self._scored(prepared.validation)
             self.checked = self.kept.figures(NAMED[self.unit])
 
     def paths_in(self, data: Sources) -> list[Path]:
@@ -340,7 +339,7 @@ class TextModel(Job):
 
     def _parts(self, text: LongText) -> tuple[LongText, LongText]:
         """The text for training and, from its end, the text for validation."""
-        kept = round(len(text) * self.validation)
+        kept = min(round(len(text) * self.validation), KEPT)
         if self.validation and kept < 2:
             raise DataError(
                 f"expected a text of at least {math.ceil(2 / self.validation)} characters, of which "
