@@ -28,17 +28,19 @@ def passages(text: str | Iterable[str], size: int = PART) -> Iterator[str]:
     if isinstance(text, str):
         yield from _cut(text, size)
         return
-    waiting = ""
+    before, waiting = "", ""
     for some in text:
         waiting += some
         if len(waiting) > 2 * size:
-            *ended, waiting = _cut(waiting, size)  # the last may go on
+            *ended, waiting = _cut(waiting, size, before)  # the last may go on
+            before = ended[-1][-1]
             yield from ended
-    yield from _cut(waiting, size)
+    yield from _cut(waiting, size, before)
 
 
-def _cut(text: str, size: int) -> Iterator[str]:
-    start = 0
+def _cut(text: str, size: int, before: str = "") -> Iterator[str]:
+    """The passages of a text behind a character, or at its beginning."""
+    text, start = before + text, len(before)
     while len(text) - start > size:
         gap = _GAP.search(text, start + size, min(len(text), start + 2 * size))
         end = gap.start() if gap else min(len(text), start + 2 * size)
