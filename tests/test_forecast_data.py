@@ -263,6 +263,21 @@ def test_logarithms_and_rhythms_are_chosen():
     assert scaling.find_seasons(noise) == ()
 
 
+@pytest.mark.parametrize(("weekend", "seasons"), [(0.0, (24,)), (0.2, (24, 168))])
+@pytest.mark.parametrize("series", [1, 40])
+def test_a_week_is_more_than_seven_days_that_are_alike(series, weekend, seasons):
+    draw, hours = np.random.default_rng(1), np.arange(1500)
+    shape = (1 + weekend * (hours // 24 % 7 >= 5)) * (1 + 0.5 * np.sin(hours * np.pi / 12))
+    frame = pl.DataFrame(
+        {
+            "id": np.repeat(np.arange(series), 1500),
+            "time": [dt.datetime(2024, 1, 1) + dt.timedelta(hours=int(hour)) for hour in hours] * series,
+            "y": np.concatenate([shape + 0.1 * draw.normal(size=1500) for _ in range(series)]),
+        }
+    )
+    assert scaling.find_seasons(read_series(frame, Columns("time", ("y",), "id"))) == seasons
+
+
 def test_correlation_is_that_of_numpy():
     values = np.random.default_rng(1).normal(size=60).cumsum()
     steps = np.diff(values)

@@ -1,7 +1,9 @@
 """How values become numbers around 0: each series by its own mean and deviation, or those of its logarithm."""
 
 import math
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from elman.data import Panel, Series
 from elman.errors import DataError
 
 KINDS = ("linear", "log", "counts")
+LEAST, CLEAR = 0.1, 0.3  # correlations of a rhythm: of steps, and of means, which have less noise
 FAR = 1e15  # deviations from the mean; the square of more is not finite in float32
 
 
@@ -102,14 +105,15 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
 
     A rhythm counts where the differences of a series go along with those one season before: where their correlation,
     in the mean over the series, is above 0.1 and above what chance gives in so many steps. A week of days that are all
-    alike is no rhythm of its own: its correlation must be above those of six and of eight days.
+    alike is no rhythm of its own: it is looked for in the means of days, where a correlation must be above 0.3.
     """
     lengths = [round(length) for length in panel.frequency.cycles().values()]
     if panel.frequency.unit == "steps":
         lengths = _peaks(panel)
     found: list[int] = []
     for season in sorted(set(lengths)):
-        if season <= 400 and _rhythmic(panel, season) and not any(_echo(panel, season, shorter) for shorter in found):
+        within = max((shorter for shorter in found if season % shorter == 0), default=1)
+        if season <= 400 and _rhythmic(_means(panel, within), season // within, LEAST if within == 1 else CLEAR):
             found.append(season)
     return tuple(found[:2])
 
@@ -131,20 +135,27 @@ def _correlations(panel: Panel, lag: int) -> list[float]:
     return [each for each in found if np.isfinite(each)]
 
 
-def _echo(panel: Panel, season: int, shorter: int) -> bool:
-    """Whether a season is only a multiple of a shorter one."""
-    if season % shorter:
-        return False
-    beside = [_correlations(panel, lag) for lag in (season - shorter, season + shorter)]
-    return float(np.mean(_correlations(panel, season))) < max(float(np.mean(each)) for each in beside if each) + 0.02
+def _means(panel: Panel, steps: int) -> Panel:
+    """The longest of the series, as means over so many steps; the steps that are left at the beginning are left out."""
+    if steps == 1:
+        return panel
+
+    def of(series: Series) -> Series:
+        whole = series.y[len(series.y) % steps :]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the mean of nothing is NaN
+            means = np.nanmean(whole.reshape(-1, steps, whole.shape[1]), 1)
+        return replace(series, y=means)
+
+    return replace(panel, series=tuple(of(each) for each in _longest(panel.series)))
 
 
-def _rhythmic(panel: Panel, season: int) -> bool:
+def _rhythmic(panel: Panel, season: int, least: float) -> bool:
     found = _correlations(panel, season)
     if not found:
         return False
     steps = float(np.mean([len(each.y) for each in panel.series]))
-    return float(np.mean(found)) > max(0.1, 2 / math.sqrt(max(1.0, (steps - season) * len(found))))
+    return float(np.mean(found)) > max(least, 2 / math.sqrt(max(1.0, (steps - season) * len(found))))
 
 
 def _longest(series: Sequence[Series]) -> list[Series]:
