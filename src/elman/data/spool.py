@@ -59,7 +59,7 @@ def temporary() -> tuple[IO[bytes], Path]:
 class Spool:
     """Bytes that are written one after the other: in memory, or in a file once there are many.
 
-    The file has no name, and is gone with its last reader, also when the process is killed.
+    The file is `temporary`, and gone with its last reader.
     """
 
     def __init__(self) -> None:

@@ -47,11 +47,12 @@ class Table:
     Attributes:
         name: of the file, for messages.
         lazy: what polars will read.
+        copy: the temporary file that is read, if it is one; it lives as long as the table.
     """
 
     name: str
     lazy: "LazyFrame"
-    kept: Any = None  # a temporary file lives as long as this
+    copy: "IO[bytes] | None" = None
 
     @cached_property
     def schema(self) -> dict[str, Any]:
