@@ -298,6 +298,7 @@ def test_a_model_is_finished_before_its_side_file_goes(tmp_path, monkeypatch):
     assert seen and set(seen) == {model.temperature} and model.temperature != 1
 
 
+@pytest.mark.slow
 def test_pieces_of_words(tmp_path):
     rows = [{"text": f"{a} likes {b}", "label": a} for a in ("hund", "katze") for b in ("baum", "haus", "fisch")] * 9
     model = ClassifyModel(unit="bpe", vocabulary=300, hidden_size=8, embedding=8, epochs=8, batch_size=4)

@@ -180,6 +180,7 @@ def test_ctrl_c_within_a_command_ends_with_130(monkeypatch):
     assert left.value.code == 130
 
 
+@pytest.mark.slow
 def test_jobs_need_their_extra_and_nothing_else_does(tmp_path):
     """With the extra hidden, the library works and a job asks for it in one line."""
     hidden = tmp_path / "sitecustomize.py"

@@ -93,6 +93,7 @@ def test_large_memory_comes_back_when_the_last_tensor_on_it_is_gone():
     assert pages.held == 0 and large.fill_(1).sum() == 7 * 2**20  # what did not fit went back to the system
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 4])
 def test_what_two_graphs_keep_lies_apart(threads):
     torch.manual_seed(0)

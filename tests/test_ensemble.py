@@ -86,6 +86,7 @@ def test_an_ensemble_of_one_is_the_plain_model(name):
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
+@pytest.mark.slow
 def test_its_members_differ_and_come_back_from_the_file(several):
     _, model, out = several
     first, second, _ = (list(member.parameters()) for member in model.network.members)

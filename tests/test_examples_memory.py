@@ -141,6 +141,7 @@ def test_what_tails_that_grow_teach_is_known_far_beyond():
     assert fading.curve(network, (0, 10, 50, 500)).min() > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [fading, vanishing], ids=["fading", "vanishing"])
 def test_an_example_runs_and_draws(example, tmp_path, capsys):
     example.main(

@@ -43,6 +43,7 @@ def test_imports_point_downwards():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what", ["elman", "elman.nn, elman.patterns, elman.data, elman.training, elman.tasks, elman.inspection"]
 )

@@ -96,6 +96,7 @@ def compare(kind, dtype, grid):
         assert_all_close(results(ours, form, contiguous), results(theirs, form, contiguous))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_seventh_case_of_the_grid(kind, dtype):

@@ -169,6 +169,7 @@ def test_one_step_is_the_step(name):
     assert_close(cell.step(x, *states), cell(x, states if len(states) == 2 else states[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", ARGUMENTS)

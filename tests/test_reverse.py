@@ -217,6 +217,7 @@ def test_threads(batch, marks):
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @given(cases())
 @settings(max_examples=30)
 def test_random_cells(case):
@@ -359,6 +360,7 @@ def test_in_one_graph_of_torch_compile(options):
 # elman.nn
 
 
+@pytest.mark.slow
 @over_marks
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_the_second_direction_of_a_drop_in_layer(kind, marks):

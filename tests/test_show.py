@@ -90,6 +90,7 @@ def test_golden_python(golden):
     golden("gru_python.txt", elman.Recurrent(elman.GRU(8, 16)).plan(torch.zeros(2, 2, 8)).python)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["elman", "jordan", "lstm", "gru", "gru-reset-after", "GRUResetAfter"])
 @pytest.mark.parametrize("format", ["text", "mermaid", "svg"])
 def test_every_cell_in_every_format(cell, format):

@@ -238,6 +238,7 @@ def test_the_command_searches(rhymer):
     assert "leave out --temperature, --top-k" in str(both.exception)
 
 
+@pytest.mark.slow
 def test_the_command_writes_in_turn(rhymer):
     model, out = rhymer
     talk = ["sample", out, "-i", "--length", 20, "--seed", 3, "--temperature", 0.5]

@@ -130,6 +130,7 @@ def test_a_copy_is_compiled_as_itself():
     assert copy.deepcopy(layer).cell.handle != layer.cell.handle
 
 
+@pytest.mark.slow
 def test_another_gradient_is_refused():
     layer = elman.Recurrent(elman.Elman(3, 5))
     compiled = torch.compile(layer, backend="aot_eager")

@@ -181,6 +181,7 @@ def worst(library: Library, name: str, *inputs: np.ndarray) -> tuple[float, str]
     return off[where], f"{name}{tuple(float(x[where]) for x in inputs)} = {exact[where]!r}, got {got[where]!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function(library: Library, name: str) -> None:
     off, where = worst(library, name, grid(library.dtype))
