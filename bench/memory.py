@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+from elman.data import spool
+
 from .report import Table, show
 
 JOBS = ("classify", "tag", "translate", "text", "forecast")
@@ -44,8 +46,6 @@ def model_of(job):
 
 def read(job, path, where):
     """Have a job read a file, and print the bytes and the seconds that this took."""
-    from elman.data import spool
-
     spool.LARGE = HELD[where]
     model, before, most, done = model_of(job), allocated(), [0], threading.Event()
 
@@ -100,7 +100,7 @@ def main(arguments=None):
     rows = []
     for job in a.jobs:
         for megabytes in a.megabytes:
-            with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            with tempfile.TemporaryDirectory(dir=spool.large_files()) as folder:
                 path = Path(folder) / ("text.txt" if job == "text" else "rows.csv")
                 write(job, path, megabytes)
                 cells = [job, f"{megabytes} MB"]

@@ -222,3 +222,9 @@ def test_the_options_of_fit_are_those_of_the_class_with_its_defaults(name):
     if name not in ("forecast", "describe"):  # these say some of their options in another way
         given = {option.name: option.default for option in command.params if option.name not in NO_OPTIONS_OF_A_MODEL}
         assert kind(**given).configuration() == kind().configuration()
+
+
+def test_a_warning_is_a_line_for_people(capsys):
+    elman.cli._warn("other units?", UserWarning, "file.py", 3)
+    elman.cli._warn("old", DeprecationWarning, "file.py", 3)
+    assert capsys.readouterr().err == "Warning: other units?\nWarning: old (file.py:3)\n"

@@ -279,6 +279,20 @@ def test_the_command(tmp_path):
     sizes = ["--hidden-size", 32, "--embedding", 16, "--epochs", 2, "--learning-rate", 0.01, "--threads", 1]
     said = run("fit", table, "--out", out, "--input", "a", "--output", "said", *sizes)
     assert "name: a slot for any value, 16 known" in said and "BLEU" in said
+    table.with_suffix(".csv").write_text("r,g,said\n" + "".join(f"{n},{n % 7},{n % 3} it is\n" for n in range(40)))
+    for given in (["--input", "r", "--input", "g"], ["--input", "r,g"]):
+        run(
+            "fit",
+            table.with_suffix(".csv"),
+            "--out",
+            tmp_path / "c.elman",
+            "--output",
+            "said",
+            "--fresh",
+            *given,
+            *sizes,
+        )
+        assert DescribeModel.load(tmp_path / "c.elman").input == ("r", "g")
     row = json.dumps({"a": {"name": "green dragon", "kids": "y"}})
     assert run("predict", out, "--row", row).startswith("output,log probability\n")
     assert len(json.loads(run("predict", out, "--row", row, "--n-best", 2))["output"]) == 2

@@ -310,6 +310,9 @@ def test_arguments_are_checked(fitted):
         shops(lags=5000).fit(daily(80))
     with pytest.warns(UserWarning, match=r"other units\? It is forecast by its own scale"):
         far = model.predict(daily(80).with_columns(sold=pl.col("sold") * 1e20))
+    moved = daily(80).with_columns(sold=pl.when(pl.int_range(pl.len()).over("shop") < 73).then("sold").otherwise(1e6))
+    with pytest.warns(UserWarning, match="other units"):  # forecast from what was before, not from what came
+        assert model.score(moved).network.mae > 9e5
     near, far = model.predict(daily(80))["mean"].to_numpy(), far["mean"].to_numpy() / 1e20
     np.testing.assert_allclose(far, near, rtol=0.3)
 

@@ -321,3 +321,10 @@ def test_a_model_that_was_continued_is_fitted_again_without_its_start(tmp_path):
     started.fit(RHYME, out=tmp_path / "b.elman", threads=1)
     (tmp_path / "a.elman").unlink()
     TextModel.load(tmp_path / "b.elman").fit(RHYME, threads=1)
+
+
+def test_a_million_characters_at_most_are_kept(monkeypatch):
+    monkeypatch.setattr("elman.tasks.text.model.KEPT", 50)
+    model = TextModel(hidden_size=4, embedding=4, layers=1, window=8, epochs=1)
+    model.fit("one two three four " * 60, threads=1)
+    assert (model.about["characters"], model.about["characters for validation"]) == (1140 - 50, 50)

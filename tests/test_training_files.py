@@ -21,6 +21,7 @@ from elman.training.files import (
 )
 from elman.training.nested import flatten, unflatten
 from elman.training.settings import find_device
+from elman.training.standing import Standing
 
 
 def row(step, validation=None, training=2.0):
@@ -179,3 +180,10 @@ def test_names_of_folders_and_devices_are_refused(tmp_path):
 def test_each_model_has_files_of_its_own():
     assert beside(Path("a/model.elman"), ".csv") == Path("a/model.csv")
     assert beside(Path("my.v1"), ".png") != beside(Path("my.v2"), ".png")
+
+
+def test_an_epoch_that_ends_where_the_row_before_did_has_its_figure():
+    standing = Standing(history=History())
+    standing.tally.add(6.0, 3)
+    standing.close_row(None, 0.5, 0.1)
+    assert standing.close_row(1.5, 0.5, 0.1).training == 2.0

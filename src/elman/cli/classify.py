@@ -23,7 +23,7 @@ of numbers. Without DATA the model learns the language of 14,000 terms that come
     elman classify fit houses.csv --input text --label price --target number
     elman classify fit names.csv --label country --ensemble 5            five networks, averaged: a little better
     elman classify fit utterances.jsonl --label word --group speaker     check with speakers never heard
-    elman classify fit names.csv --out languages.elman --resume              go on after a crash or Ctrl-C
+    elman classify fit names.csv --out languages.elman --resume          go on after a crash or Ctrl-C
 
 \b
 What is written, beside each other:

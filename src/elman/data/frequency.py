@@ -169,12 +169,14 @@ def read_times(values: "Series", like: Frequency | None = None, rows: Sequence[i
     if values.dtype == polars.String:
         values, report = _parsed(values, like, rows)
     if values.dtype.is_integer():
-        steps = like is not None and like.unit == "steps"
-        days, what = None if steps else _days(values, rows), "days"
-        if days is None and not steps:
+        steps = Times(values.cast(polars.Int64).to_numpy(), Frequency("steps", 1))
+        if like is not None and like.unit == "steps":
+            return steps
+        days, what = _days(values, rows), "days"
+        if days is None:
             days, what = _year_months(values), "months"
         if days is None:
-            return Times(values.cast(polars.Int64).to_numpy(), Frequency("steps", 1))
+            return steps
         report = (f"the numbers of {name!r} are read as {what}: {values[0]} as {days[0]}",)
         values = days
     if values.dtype == polars.Date:

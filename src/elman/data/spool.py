@@ -3,6 +3,7 @@
 import mmap
 import os
 import tempfile
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -108,8 +109,8 @@ class _Rows(Sequence[Item]):
             return Picked(self, range(len(self))[number])
         return self._row(range(len(self))[number])
 
-    def _row(self, number: int) -> Item:
-        raise NotImplementedError
+    @abstractmethod
+    def _row(self, number: int) -> Item: ...
 
 
 def spooled(parts: Iterable[Tensor], dtype: torch.dtype) -> Tensor:

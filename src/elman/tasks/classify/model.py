@@ -167,9 +167,7 @@ class ClassifyModel(EnsembleJob):
         training, checked = self._batches(read, targets, learned, self.seed), None
         if kept:
             checked = self._batches(read, targets, kept, None)
-        known = (self.input, self.label, *([self.group] if self.group else []))
-        digest = digest_of(*(values_of(table.column(name, "it")) for name in known))
-        return Prepared(training, checked, digest, about)
+        return Prepared(training, checked, digest_of(rows, given, groups or []), about)
 
     def prepare(self, given: Sequence[Any]) -> None:
         """Make a network with weights drawn from the seed; what is read and which labels there are is known.

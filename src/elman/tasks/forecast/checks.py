@@ -27,9 +27,11 @@ def check_columns(columns: Columns) -> None:
 
 def is_far(recipe: Recipe, series: Series) -> bool:
     """Whether the last values of a series of the training are far from all that was seen of it there: other units."""
-    scale = recipe.scales[recipe.numbers[series.name] - 1]
+    scale, last = recipe.scales[recipe.numbers[series.name] - 1], series.y[-recipe.window :]
+    if not np.isfinite(last).any():
+        return False
     with np.errstate(all="ignore"):
-        z = np.abs((bent(recipe.kind, series.y[-recipe.window :]) - scale[0]) / scale[1])
+        z = np.abs((bent(recipe.kind, last) - scale[0]) / scale[1])
     now, then = _around(recipe, series)
     return bool(np.nanmedian(z) > 10 and abs(now - then) > abs(then))
 

@@ -459,7 +459,7 @@ class ForecastModel(Job):
     def _lane(self, series: Series, until: int, ahead: int) -> Lane:
         """A series as the network reads it, by the scale of its training or, for one not like there, of its past."""
         recipe = self._recipe()
-        if series.name in recipe.numbers and not is_far(recipe, series):
+        if series.name in recipe.numbers and not is_far(recipe, series.until(until)):
             who = recipe.numbers[series.name]
             return make_lane(recipe, series, recipe.scales[who - 1], who, ahead)
         return make_lane(recipe, series, learn_scale(recipe.kind, series.until(until)), 0, ahead)
