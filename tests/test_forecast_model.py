@@ -355,13 +355,13 @@ def test_intervals_hold_what_they_say():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mixed_resolutions_help_with_a_slow_and_a_fast_rhythm(seed):
-    draw, t = np.random.default_rng(seed), np.arange(3000)
-    y = 2 * np.sin(2 * np.pi * t / 120) + np.sin(2 * np.pi * t / 7) + draw.normal(size=3000)
-    options = {"horizon": 30, "held_out": 600, "season": (7,), "window": 24, "seed": seed}
+    draw, t = np.random.default_rng(seed), np.arange(4000)
+    y = 2 * np.sin(2 * np.pi * t / 365) + np.sin(2 * np.pi * t / 7) + draw.normal(size=4000)
+    options = {"horizon": 30, "held_out": 800, "season": (7,), "window": 24, "seed": seed}
     errors = []
-    for blocks in ((), ((12, 10),)):
-        model = ForecastModel(epochs=20, patience=20, validation=0.2, blocks=blocks, **options)
-        found = model.fit({"time": t, "y": y}).score(stride=10, origins=58, samples=50)
+    for blocks in ((), ((12, 30), (4, 7))):
+        model = ForecastModel(epochs=10, patience=10, validation=0.2, blocks=blocks, **options)
+        found = model.fit({"time": t, "y": y}).score(stride=10, origins=78, samples=50)
         errors.append(found.network.mae)
         assert found.warning is None
     assert errors[1] < 0.96 * errors[0]

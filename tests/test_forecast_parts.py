@@ -158,7 +158,7 @@ def test_free_running_is_teacher_forcing_on_its_own_path(name, options):
     whole = replace(lane, z=torch.cat([lane.z, path[0, 0]]), seen=torch.ones(149, 2, dtype=torch.bool))
     batch = make_batch(recipe, [whole], [Window(0, 120, 140, 149)])
     with torch.no_grad():
-        raw, place, _ = network(network.lagged(batch.z, len(batch.extra)), batch.extra, batch.who)
+        raw, place, _ = network(batch.z, batch.extra, batch.who)
         said = network.head.draw(raw[20:, 0], place[20:, 0], batch.scale[0])
     torch.testing.assert_close(path[0, 0], said, rtol=1e-4, atol=1e-4)
 

@@ -112,7 +112,9 @@ def fit(
     ] = "student_t",
     scale: Annotated[str, typer.Option(help="auto, linear or log.")] = "auto",
     season: Annotated[list[int] | None, typer.Option(help="A rhythm in steps.", show_default="found")] = None,
-    lags: Annotated[int | None, typer.Option(help="Values before that are read.", show_default="a season")] = None,
+    lags: Annotated[
+        int | None, typer.Option(help="Values before that are read.", show_default="1 to 7 seasons")
+    ] = None,
     window: Annotated[int | None, typer.Option(help="Steps unfolded.", show_default="two seasons")] = None,
     blocks: Annotated[str, typer.Option(help="Means read before the window: 12x30,8x7.", show_default="none")] = "",
     cell: job.Cell = "gru",

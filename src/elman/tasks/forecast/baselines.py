@@ -61,7 +61,7 @@ def linear(y: np.ndarray, horizon: int, lags: int) -> Callable[[np.ndarray], Sim
     Returns:
         A forecast of a history.
     """
-    lags = min(lags, (len(y) - horizon) // 2)
+    lags = min(lags, (len(y) - horizon + 1) // 3)
     if lags < 1:
         return None
     mean, scale = y.mean(), y.std() or 1.0

@@ -8,6 +8,7 @@ from torch import Tensor
 from .network import ForecastNetwork
 from .paths import draw_paths
 from .recipe import Lane, Recipe
+from .windows import picked_origins
 
 GAINS = (1.0, 0.75, 0.5, 0.25, 0.0)
 SPREADS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
@@ -33,17 +34,10 @@ def calibrate(
         horizon: steps ahead.
         seed: of the draws.
     """
-    longest = max(len(lane.z) - start for lane, start in zip(lanes, starts, strict=True))
-    ahead = min(horizon, longest)
-    if ahead < 1:
+    origins = picked_origins(lanes, starts, horizon, ORIGINS)
+    if not origins:
         return
-    ends = np.cumsum([max(0, len(lane.z) - ahead + 1 - start) for lane, start in zip(lanes, starts, strict=True)])
-    picked = np.arange(0, ends[-1], -(-ends[-1] // ORIGINS))
-    numbers = np.searchsorted(ends, picked, side="right").tolist()
-    origins = [
-        (number, len(lanes[number].z) - ahead + 1 - int(ends[number] - place))
-        for number, place in zip(numbers, picked, strict=True)
-    ]
+    ahead = min(horizon, *(len(lanes[lane].z) - step for lane, step in origins))
     truth = [lanes[lane].z[step : step + ahead].numpy() for lane, step in origins]
     seen = [lanes[lane].seen[step : step + ahead].numpy() for lane, step in origins]
     if sum(each.sum() for each in seen) < FEWEST:

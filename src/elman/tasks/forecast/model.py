@@ -57,7 +57,8 @@ class ForecastModel(Job):
         scale: "linear", "log" (positive values that swing in proportion to their level), or "auto" for the one that
             suits; counts have their own.
         season: rhythms in steps; None to find them, () for none.
-        lags: the linear part reads the values 1 to `lags` steps before; None for a season and one step.
+        lags: the linear part reads the values 1 to `lags` steps before; None for a season and one step, and up to seven
+            seasons of series that are ten times as long.
         window: steps that are unfolded, in training and before a forecast; None for two seasons or more.
         blocks: what is read before the window in means over blocks, (count, steps) from the oldest on: ((12, 30),
             (8, 7)) for twelve months, then eight weeks, then the days of the window.
@@ -158,7 +159,7 @@ class ForecastModel(Job):
             network = self._build()
             with torch.no_grad():
                 set_scales(network, recipe, lanes, training)
-                network.strength.fill_(solve(network, recipe, lanes, training, checking))
+                solve(network, recipe, lanes, training, checking, self._starts(ends), self.horizon)
         self.network.gain.fill_(1)  # both are for forecasts, and found after each training
         self.network.head.spread.fill_(1)
         digest = digest_of(part for each in self.panel.series for part in (each.y, each.known, each.past))
@@ -182,12 +183,11 @@ class ForecastModel(Job):
         part, _ = training_part(self.panel, self.held_out)
         ends = [len(each.y) for each in part.series]
         lanes = [self._lane(each, end, 0) for each, end in zip(part.series, ends, strict=True)]
-        starts = [validation_start(end, self.validation) for end in ends]
         with torch.no_grad():
-            calibrate(self.network, recipe, lanes, starts, self.horizon, self.seed)
+            calibrate(self.network, recipe, lanes, self._starts(ends), self.horizon, self.seed)
             training, checking = make_windows(lanes, ends, recipe.window, self.validation)
             if checking:
-                solve_again(self.network, recipe, lanes, training + checking, self.network.strength.item())
+                solve_again(self.network, recipe, lanes, training + checking)
         if self.held_out >= self.horizon and max(len(series.y) for series in self.panel.series) > self.horizon + 2:
             self.found = self.score()
             self.checked = self.found.flat()
@@ -408,7 +408,7 @@ class ForecastModel(Job):
             torch.manual_seed(self.seed)
             self.network = ForecastNetwork(
                 size=len(recipe.columns.y),
-                lags=recipe.lags,
+                memory=recipe.memory,
                 read=read_lags(recipe),
                 extras=recipe.extras,
                 series=len(recipe.names),
@@ -437,6 +437,10 @@ class ForecastModel(Job):
         if isinstance(data, Panel):
             return data
         return read_series(passengers() if data is None else data, self.columns)
+
+    def _starts(self, ends: Sequence[int]) -> list[int]:
+        """The first validation step of each series."""
+        return [validation_start(end, self.validation) for end in ends]
 
     def _own_panel(self) -> Panel:
         """The whole series of `fit`."""

@@ -24,22 +24,23 @@ class Linear(nn.Module):
 
     Args:
         size: D.
-        lags: L, how many earlier values are read.
+        memory: M, how many earlier values are read.
         extras: E.
     """
 
-    def __init__(self, size: int, lags: int, extras: int) -> None:
+    def __init__(self, size: int, memory: int, extras: int) -> None:
         super().__init__()
         self.A: Tensor
         self.B: Tensor
         self.c: Tensor
-        self.register_buffer("A", torch.zeros(lags, size, size))
+        self.register_buffer("A", torch.zeros(memory, size, size))
         self.register_buffer("B", torch.zeros(extras, size))
         self.register_buffer("c", torch.zeros(size))
 
-    def forward(self, lagged: Tensor, extra: Tensor) -> Tensor:
-        """Earlier values [..., L, D] and extra [..., E] -> [..., D]."""
-        return lagged.flatten(-2) @ self.A.flatten(0, 1) + extra @ self.B + self.c
+    def forward(self, z: Tensor, extra: Tensor) -> Tensor:
+        """Values [M + T, B, D], of which each step reads those before it, and extra [T, B, E] -> [T, B, D]."""
+        earlier = z[:-1].unfold(0, len(self.A), 1).flip(-1)  # [T, B, D, M], from lag 1 on
+        return torch.einsum("tbim,mio->tbo", earlier, self.A) + extra @ self.B + self.c
 
 
 class ForecastNetwork(nn.Module):
@@ -54,8 +55,8 @@ class ForecastNetwork(nn.Module):
 
     Args:
         size: D, coordinates of a value.
-        lags: earlier values that the linear part reads, ascending from 1.
-        read: those that the layers read.
+        memory: M, how many earlier values the linear part reads.
+        read: the lags that the layers read, ascending from 1.
         extras: E, numbers that a step reads beside.
         series: how many series have a number of their own.
         history: blocks before the window, see `Recipe`.
@@ -69,7 +70,7 @@ class ForecastNetwork(nn.Module):
     def __init__(
         self,
         size: int,
-        lags: tuple[int, ...],
+        memory: int,
         read: tuple[int, ...],
         extras: int,
         series: int,
@@ -83,13 +84,10 @@ class ForecastNetwork(nn.Module):
         super().__init__()
         self.size, self.history = size, history
         self.reach = sum(count * steps for count, steps in history)
-        self.lags: Tensor
         self.read: Tensor
-        self.register_buffer("lags", torch.tensor(lags), persistent=False)
-        places = [lags.index(lag) for lag in read if lag != 1]
-        self.register_buffer("read", torch.tensor(places, dtype=torch.long), persistent=False)
-        self.linear = Linear(size, len(lags), extras)
-        numbers = size * (len(places) + 1) + extras
+        self.register_buffer("read", torch.tensor(read), persistent=False)
+        self.linear = Linear(size, memory, extras)
+        numbers = size * len(read) + extras
         self.center: Tensor
         self.deviation: Tensor
         self.register_buffer("center", torch.zeros(numbers))
@@ -106,29 +104,31 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("gain", torch.ones(self.head.size))
         self.strength: Tensor
         self.register_buffer("strength", torch.ones(()))
+        self.dropped: Tensor
+        self.register_buffer("dropped", torch.zeros((), dtype=torch.long))
         self.readout = nn.Linear(hidden_size, size * self.head.size)
         nn.init.zeros_(self.readout.weight)
         nn.init.zeros_(self.readout.bias)
 
-    def features(self, lagged: Tensor, extra: Tensor) -> Tensor:
-        """What layers read of earlier values [..., L, D] and extra [..., E], before it is brought to mean 0."""
-        last = lagged[..., 0, :]
-        apart = last.unsqueeze(-2) - lagged[..., self.read, :]
-        return torch.cat([apart.flatten(-2), last, extra], -1)
+    def features(self, z: Tensor, extra: Tensor) -> Tensor:
+        """What layers read before each step, before it is brought to mean 0 [T, B, I].
 
-    def lagged(self, z: Tensor, steps: int) -> Tensor:
-        """The earlier values [steps, B, L, D] of the last `steps` steps of z [M + steps, B, D]."""
-        at = torch.arange(len(z) - steps, len(z), device=z.device).unsqueeze(1) - self.lags.to(z.device)
-        return z[at].transpose(1, 2)
+        Args:
+            z: values, of which the last ones are those of the steps [.. + T, B, D].
+            extra: of the steps [T, B, E].
+        """
+        at = torch.arange(len(z) - len(extra), len(z), device=z.device).unsqueeze(1) - self.read.to(z.device)
+        last, *others = z[at].unbind(1)
+        return torch.cat([*(last - other for other in others), last, extra], -1)
 
     def forward(
-        self, lagged: Tensor, extra: Tensor, who: Tensor, lengths: Tensor | None = None, state: Any = None
+        self, z: Tensor, extra: Tensor, who: Tensor, lengths: Tensor | None = None, state: Any = None
     ) -> tuple[Tensor, Tensor, Any]:
         """Read steps one after the other.
 
         Args:
-            lagged: [T, B, L, D]; at the start of a window [R + T, B, L, D].
-            extra: [T, B, E], or [R + T, B, E].
+            z: values from M steps before the first step on [M + T, B, D]; the last one is not read.
+            extra: [T, B, E]; at the start of a window [R + T, B, E].
             who: numbers of the series [B].
             lengths: steps of each row [B], without R.
             state: where to go on; None at the start of a window.
@@ -136,21 +136,20 @@ class ForecastNetwork(nn.Module):
         Returns:
             Numbers for the head [T, B, D, size], the places [T, B, D], and the state.
         """
-        y, state = self.read_steps(lagged, extra, who, lengths, state)
+        y, state = self.read_steps(z, extra, who, lengths, state)
         raw = self.readout(self.dropout(y)).unflatten(-1, (self.size, self.head.size))
-        first = len(extra) - len(y)
-        return self.gain * raw, self.linear(lagged[first:], extra[first:]), state
+        return self.gain * raw, self.linear(z, extra[len(extra) - len(y) :]), state
 
     def read_steps(
-        self, lagged: Tensor, extra: Tensor, who: Tensor, lengths: Tensor | None = None, state: Any = None
+        self, z: Tensor, extra: Tensor, who: Tensor, lengths: Tensor | None = None, state: Any = None
     ) -> tuple[Tensor, Any]:
         """What the last layer gives out at each step [T, B, H], and the state; arguments as for `forward`."""
         reach = self.reach if state is None else 0
-        x = (self.features(lagged, extra) - self.center) / self.deviation
+        x = (self.features(z, extra) - self.center) / self.deviation
         x = x.clamp(-8, 8)  # far beyond what was seen in training layers are told no more than "very far"
         if self.history:
             x = self._mixed(x, reach)
-        blocks = len(x) - (len(lagged) - reach)
+        blocks = len(x) - (len(extra) - reach)
         if self.who is not None:
             x = torch.cat([x, self.who(who).expand(len(x), -1, -1)], -1)
         y, state = self.stack(x, state, lengths=None if lengths is None else lengths + blocks)
@@ -162,7 +161,7 @@ class ForecastNetwork(nn.Module):
         who = batch.who
         if self.training and self.who is not None:
             who = torch.where(torch.rand(who.shape, device=who.device) < UNKNOWN_SHARE, 0, who)
-        raw, place, _ = self(self.lagged(batch.z, len(batch.extra)), batch.extra, who, batch.lengths)
+        raw, place, _ = self(batch.z, batch.extra, who, batch.lengths)
         scale = batch.scale
         lost = self.head.loss(raw, place, z, scale)
         count = int(batch.counts.sum())

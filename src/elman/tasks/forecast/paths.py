@@ -71,7 +71,7 @@ def states_before(
     windows = [Window(lane, step - recipe.window, step, step) for lane, step in origins]
     batch = Batch(*(part.to(device) for part in make_batch(recipe, lanes, windows)))
     with torch.no_grad(), Evaluating(network):
-        return network.read_steps(network.lagged(batch.z, len(batch.extra)), batch.extra, batch.who)[0]
+        return network.read_steps(batch.z, batch.extra, batch.who)[0]
 
 
 def _draw(
@@ -88,26 +88,26 @@ def _draw(
     batch = Batch(*(part.to(device) for part in make_batch(recipe, lanes, windows)))
     state: Any = None
     # What the layers have read up to the origin is the same for all paths of an origin: it is read once.
-    _, _, state = network(network.lagged(batch.z, len(batch.extra)), batch.extra, batch.who)
-    rows, longest = len(origins), int(network.lags[-1])
-    ahead = torch.stack([_ahead(recipe, lanes[lane].extra, step, horizon) for lane, step in origins], 1).to(device)
+    _, _, state = network(batch.z, batch.extra, batch.who)
+    rows, memory = len(origins), recipe.memory
+    ahead = known_ahead(recipe, lanes, origins, horizon).to(device)
     # [.., S · R, ..]: path s of origin r is row s R + r, so that the second half mirrors the first.
-    z = torch.zeros(longest + horizon, samples * rows, network.size, device=device)
-    z[:longest] = batch.z[-longest:].repeat(1, samples, 1)
+    z = torch.zeros(memory + horizon, samples * rows, network.size, device=device)
+    z[:memory] = batch.z[-memory:].repeat(1, samples, 1)
     state = repeated(state, samples)
     who, scale = batch.who.repeat(samples), batch.scale.repeat(samples, 1, 1)
     for step in range(horizon):
-        lagged = z[longest + step - network.lags].transpose(0, 1).unsqueeze(0)
-        raw, place, state = network(lagged, ahead[step : step + 1].repeat(1, samples, 1), who, None, state)
-        z[longest + step] = network.head.draw(raw[0], place[0], scale)
-    return z[longest:].unflatten(1, (samples, rows)).permute(2, 1, 0, 3)
+        extra = ahead[step : step + 1].repeat(1, samples, 1)
+        raw, place, state = network(z[step : step + memory + 1], extra, who, None, state)
+        z[memory + step] = network.head.draw(raw[0], place[0], scale)
+    return z[memory:].unflatten(1, (samples, rows)).permute(2, 1, 0, 3)
 
 
-def _ahead(recipe: Recipe, extra: Tensor, step: int, horizon: int) -> Tensor:
-    """What is known of the steps that are forecast [H, E]."""
-    found = extra[step : step + horizon].clone()
-    found[1:, -1] = 0  # the value before is there: it has been drawn
-    found[1:, recipe.only_past] = found[0, recipe.only_past]  # the last that was known
+def known_ahead(recipe: Recipe, lanes: Sequence[Lane], origins: Sequence[tuple[int, int]], horizon: int) -> Tensor:
+    """What is known of the steps that are forecast from origins [H, R, E]; arguments as for `draw_paths`."""
+    found = torch.stack([lanes[lane].extra[step : step + horizon] for lane, step in origins], 1)
+    found[1:, :, -1] = 0  # the value before is there: it has been drawn
+    found[1:, :, recipe.only_past] = found[0, :, recipe.only_past]  # the last that was known
     return found
 
 

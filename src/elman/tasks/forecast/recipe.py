@@ -29,7 +29,8 @@ class Recipe:
         lags: which earlier values are read, ascending from 1.
         cycles: of the calendar, and how many harmonics of each are read: sin and cos of k times its phase.
         window: steps that are unfolded before a forecast.
-        history: what is read before the window, (count, steps) from the oldest on: so many means over so many steps.
+        history: what is read before the window and, by the linear part, before its lags, (count, steps) from the oldest
+            on: so many means over so many steps.
         names: of the series; their numbers follow from 1 on, 0 is any other.
         scales: mean and deviation of each series, [2, D].
         covariates: mean and deviation of known and past covariates, [2, K + P].
@@ -58,9 +59,14 @@ class Recipe:
         return sum(count * steps for count, steps in self.history)
 
     @property
+    def memory(self) -> int:
+        """M: steps back that the linear part reads: its lags, then the blocks."""
+        return self.lags[-1] + self.reach
+
+    @property
     def context(self) -> int:
         """All steps that a forecast reads."""
-        return self.reach + self.window + self.lags[-1]
+        return self.memory + self.window
 
     @property
     def only_past(self) -> slice:
@@ -132,7 +138,7 @@ class Batch(NamedTuple):
     """Windows side by side.
 
     Attributes:
-        z: the values, with all that is read before the window [M + R + T, B, D].
+        z: the values, with all that is read before the window [M + T, B, D].
         extra: of the window and the blocks before it [R + T, B, E].
         counts: which values count in the loss [T, B, D], bool.
         lengths: steps of each window [B].
@@ -205,12 +211,12 @@ def carried(values: np.ndarray) -> np.ndarray:
 
 def make_batch(recipe: Recipe, lanes: Sequence[Lane], windows: Sequence[Window]) -> Batch:
     """Windows as one batch; before its first value a series is taken to have stood at it."""
-    before, reach = recipe.lags[-1], recipe.reach
+    before, reach = recipe.memory, recipe.reach
     longest = max(window.stop - window.start for window in windows)
     z, extra, counts = [], [], []
     for lane, start, counted, stop in windows:
         each = lanes[lane]
-        z.append(_cut(each.z, start - reach - before, stop, before + reach + longest))
+        z.append(_cut(each.z, start - before, stop, before + longest))
         extra.append(_cut(each.extra, start - reach, stop, reach + longest))
         marked = _cut(each.seen, start, stop, longest)
         marked[: counted - start] = False

@@ -1,15 +1,20 @@
 """The linear autoregression by ridge regression, and the scales of what layers read."""
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .network import ForecastNetwork
+from .paths import known_ahead
 from .recipe import Lane, Recipe, Window, make_batch
+from .windows import picked_origins, spans_of
 
 ROWS = 30_000
 LOOKED_AT = 20 * ROWS  # steps of windows, of which equations are made, and so many of these taken
+ORIGINS = 512  # of forecasts by which spans are chosen
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # of the ridge, for each row
 
 
@@ -19,55 +24,88 @@ def solve(
     lanes: Sequence[Lane],
     training: Sequence[Window],
     checking: Sequence[Window],
-) -> float:
+    starts: Sequence[int],
+    horizon: int,
+) -> None:
     """Solve the linear part of a network in place.
 
         min Σ_t (z(t) - z(t-1) - W f(t))² + λ |W|²        f(t) = (z(t-k) - z(t-1), z(t-1), extra(t))
 
-    What is penalised is how far the forecast is from repeating the last value. λ is the one whose forecasts of the
-    checked windows are best, or 1e-2 a row without such. A solution that would grow without bound, fed its own
-    forecasts, is drawn towards the last value until it does not.
+    z(t-k) are the lags and, with blocks, means over steps before them. What is penalised is how far the forecast is
+    from repeating the last value. W is the mean of such solutions, each for a longer span of lags (`spans_of`). λ is
+    the one whose forecasts of the checked windows are best, or 1e-2 a row without such; then the shortest spans are
+    dropped where forecasts of the whole horizon are better without them. A solution that would grow without bound, fed
+    its own forecasts, is drawn towards the last value until it does not.
 
-    Returns:
-        λ for each row.
+    Args:
+        network: changed in place, also its `strength` (λ for each row) and `dropped` (how many spans are).
+        recipe: by which the lanes were made.
+        lanes: the training series.
+        training: the windows of which equations are made.
+        checking: those by which λ is chosen.
+        starts: the first validation step of each lane.
+        horizon: H.
     """
     f, y = _equations(network, recipe, lanes, training)
-    best = 1e-2
-    if checking:
-        g, u = _equations(network, recipe, lanes, checking)
+    g, u = _equations(network, recipe, lanes, checking)
+    ridge, best, W = _Ridge(f, y, _columns(recipe, network.size, f.size(1))), np.inf, f.new_zeros(0)
+    origins = picked_origins(lanes, starts, horizon, ORIGINS)
+    for dropped in range(len(ridge.columns)):
+        strength = 1e-2
         if len(g):
-            errors = {each: ((g @ _ridge(f, y, each) - u) ** 2).mean().item() for each in STRENGTHS}
-            best = min(errors, key=lambda each: errors[each])
-    W = _set_linear(network, recipe, f, y, best)
+            errors = {each: ((g @ ridge.solution(each, dropped) - u) ** 2).mean().item() for each in STRENGTHS}
+            strength = min(errors, key=lambda each: errors[each])
+        tried = _set_linear(network, recipe, ridge.solution(strength, dropped))
+        error = _error(network, recipe, lanes, origins, horizon)
+        if error < best or not dropped:
+            best, W = error, tried
+            network.strength.fill_(strength)
+            network.dropped.fill_(dropped)
+    _set_linear(network, recipe, W)
     deviation = (y - f @ W).square().mean(0).sqrt().clamp_min(1e-4)
     network.head.base.copy_(network.head.first_base(deviation))
-    return best
 
 
-def solve_again(
-    network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], windows: Sequence[Window], strength: float
-) -> None:
-    """Solve the linear part once more on other windows, those of training and validation, with the λ that was found.
+def solve_again(network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], windows: Sequence[Window]) -> None:
+    """Solve the linear part once more on other windows, those of training and validation, as it was found to be best.
 
     Only where there are ten steps for each weight: what the layers add is then added to nearly the same.
     """
     f, y = _equations(network, recipe, lanes, windows)
     if len(f) >= 10 * f.size(1):
-        _set_linear(network, recipe, f, y, strength)
+        ridge = _Ridge(f, y, _columns(recipe, network.size, f.size(1)))
+        _set_linear(network, recipe, ridge.solution(network.strength.item(), int(network.dropped)))
 
 
-def _set_linear(network: ForecastNetwork, recipe: Recipe, f: Tensor, y: Tensor, strength: float) -> Tensor:
-    """Write a solution that does not grow without bound into the network; returns it [F, D]."""
-    W = _ridge(f, y, strength)
-    lags, size = len(recipe.lags), network.size
+def _set_linear(network: ForecastNetwork, recipe: Recipe, W: Tensor) -> Tensor:
+    """Write a solution [F, D] into the network, drawn towards the last value until it does not grow; returns it."""
+    W, read = W.clone(), _read(recipe)
+    size = network.size
+    count = len(read) * size
     for _ in range(60):
-        if _radius(_absolute(W, lags, size), recipe.lags) <= 1.0005:
+        if _growth(_absolute(W, read, size)) <= 1.0005:
             break
-        W[: lags * size] *= 0.9
-    network.linear.A.copy_(_absolute(W, lags, size))
-    network.linear.B.copy_(W[lags * size : -1])
+        W[:count] *= 0.9
+    network.linear.A.copy_(_absolute(W, read, size))
+    network.linear.B.copy_(W[count:-1])
     network.linear.c.copy_(W[-1])
     return W
+
+
+def _error(
+    network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], origins: Sequence[tuple[int, int]], horizon: int
+) -> float:
+    """The mean square error of the linear part alone, fed its own forecasts; inf where there is nothing to compare."""
+    if not origins:
+        return math.inf
+    ahead = min(horizon, *(len(lanes[lane].z) - step for lane, step in origins))
+    batch = make_batch(recipe, lanes, [Window(lane, step, step, step + ahead) for lane, step in origins])
+    z, extra = batch.z.clone(), known_ahead(recipe, lanes, origins, ahead)
+    for step in range(ahead):
+        place = network.linear(z[step : step + recipe.memory + 1], extra[step : step + 1])
+        z[recipe.memory + step] = place[0]
+    off = (z - batch.z)[recipe.memory :][batch.counts]
+    return float(off.square().mean()) if len(off) else math.inf
 
 
 def set_scales(network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], training: Sequence[Window]) -> None:
@@ -75,7 +113,7 @@ def set_scales(network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane], 
     rows = []
     for window in training[:: -(-len(training) // 200)]:
         batch = make_batch(recipe, lanes, [window])
-        read = network.features(network.lagged(batch.z, len(batch.extra)), batch.extra)
+        read = network.features(batch.z, batch.extra)
         rows.append(read[recipe.reach :].flatten(0, 1))
     found = torch.cat(rows)
     network.center.copy_(found.mean(0))
@@ -88,21 +126,22 @@ def _equations(
 ) -> tuple[Tensor, Tensor]:
     """What is read f [n, F] and what is to be said y [n, D], in float64; each step once."""
     covered: dict[int, int] = {}
+    read = _read(recipe)
     left, right = [], []
     steps = sum(window.stop - window.counted for window in windows)
-    for window in sorted(windows)[:: -(-steps // LOOKED_AT)]:
+    for window in sorted(windows)[:: max(1, -(-steps // LOOKED_AT))]:
         start = max(window.counted, covered.get(window.lane, 0))
         if start >= window.stop:
             continue
         covered[window.lane] = window.stop
         batch = make_batch(recipe, lanes, [Window(window.lane, start, start, window.stop)])
-        lagged = network.lagged(batch.z, window.stop - start)[:, 0].double()
+        earlier = batch.z[:-1, 0].double().unfold(0, recipe.memory, 1).flip(-1)  # [steps, D, M]
         extra = batch.extra[recipe.reach :, 0].double()
-        last = lagged[:, 0]
-        relative = (lagged[:, 1:] - last.unsqueeze(1)).flatten(1)
+        last = earlier[..., 0]
+        relative = (earlier @ read[1:].T - last.unsqueeze(-1)).transpose(1, 2).flatten(1)
         use = batch.counts[:, 0].all(1)
-        # Lags that reach before the first value are guesses: they are left out where there is enough without them.
-        whole = torch.arange(start, window.stop) >= recipe.lags[-1]
+        # What lies before the first value is a guess: such steps are left out where there is enough without them.
+        whole = torch.arange(start, window.stop) >= recipe.memory
         f = torch.cat([relative, last, extra, torch.ones(len(last), 1).double()], 1)
         y = batch.z[-len(last) :, 0].double() - last
         left.append(torch.cat([f, whole.unsqueeze(1).double()], 1)[use])
@@ -118,26 +157,77 @@ def _equations(
     return f[::every], y[::every]
 
 
-def _ridge(f: Tensor, y: Tensor, strength: float) -> Tensor:
-    """argmin |f W - y|² + λ n |W|², but for the last row, the constant."""
-    penalty = torch.full((f.size(1),), strength * len(f)).double()
-    penalty[-1] = 1e-6 * len(f)
-    return torch.linalg.solve(f.T @ f + torch.diag(penalty), f.T @ y)
+class _Ridge:
+    """The mean of ridge regressions, each of which reads some columns of f [n, F] to say y [n, D].
+
+        argmin |f W - y|² + λ n |W|², but for the last row, the constant
+
+    They are solved once for each λ.
+    """
+
+    def __init__(self, f: Tensor, y: Tensor, columns: Sequence[Tensor]) -> None:
+        self.square, self.product, self.columns = f.T @ f, f.T @ y, columns
+        self.rows = len(f)
+        self._found: dict[float, list[Tensor]] = {}
+
+    def solution(self, strength: float, dropped: int) -> Tensor:
+        """W [F, D] for a λ, in the mean over all but the first regressions."""
+        if strength not in self._found:
+            self._found[strength] = [self._solved(columns, strength) for columns in self.columns]
+        return torch.stack(self._found[strength][dropped:]).mean(0)
+
+    def _solved(self, columns: Tensor, strength: float) -> Tensor:
+        penalty = torch.full((len(columns),), strength * self.rows).double()
+        penalty[-1] = 1e-6 * self.rows
+        W = torch.zeros_like(self.product)
+        W[columns] = torch.linalg.solve(self.square[columns][:, columns] + torch.diag(penalty), self.product[columns])
+        return W
 
 
-def _absolute(W: Tensor, lags: int, size: int) -> Tensor:
-    """Weights of the lags themselves [L, D, D], of those of their distances to the last value."""
-    A = torch.zeros(lags, size, size).double()
-    A[1:] = W[: (lags - 1) * size].view(lags - 1, size, size)
-    A[0] = torch.eye(size).double() - A[1:].sum(0) + W[(lags - 1) * size : lags * size]
+def _read(recipe: Recipe) -> Tensor:
+    """What the linear part reads of the last M values: its lags, then a mean for each block [C, M], float64."""
+    read = torch.zeros(len(recipe.lags) + sum(count for count, _ in recipe.history), recipe.memory).double()
+    for row, lag in enumerate(recipe.lags):
+        read[row, lag - 1] = 1
+    row, at = len(recipe.lags), recipe.lags[-1]
+    for count, steps in reversed(recipe.history):
+        for _ in range(count):
+            read[row, at : at + steps] = 1 / steps
+            row, at = row + 1, at + steps
+    return read
+
+
+def _columns(recipe: Recipe, size: int, count: int) -> list[Tensor]:
+    """The columns of f that each solution reads: the distances of its lags to the last value, and all that follows."""
+    after = torch.arange((len(recipe.lags) - 1) * size, count)
+    read = []
+    for places in spans_of(recipe):
+        lags = torch.tensor([at - 1 for at in places if at > 0], dtype=torch.long)
+        read.append(torch.cat([(lags.unsqueeze(1) * size + torch.arange(size)).flatten(), after]))
+    return read
+
+
+def _absolute(W: Tensor, read: Tensor, size: int) -> Tensor:
+    """Weights of the last values themselves [M, D, D], of those of distances to the last of what is read."""
+    parts = W[: len(read) * size].view(len(read), size, size)
+    A = torch.einsum("cm,cio->mio", read[1:], parts[:-1])
+    A[0] += torch.eye(size).double() - parts[:-1].sum(0) + parts[-1]
     return A
 
 
-def _radius(A: Tensor, lags: Sequence[int]) -> float:
-    """By how much the autoregression grows at each step, in the long run."""
-    size, longest = A.size(1), lags[-1]
-    companion = torch.zeros(longest * size, longest * size).double()
-    for place, lag in enumerate(lags):
-        companion[:size, (lag - 1) * size : lag * size] = A[place].T
-    companion[size:, :-size] = torch.eye((longest - 1) * size).double()
-    return float(torch.linalg.eigvals(companion).abs().max())
+def _growth(A: Tensor) -> float:
+    """By how much the autoregression A [M, D, D] grows at each step, in the long run, fed its own forecasts."""
+    memory, size = A.shape[:2]
+    weights = A.flip(0).flatten(0, 1).numpy()
+    z = np.random.default_rng(0).normal(size=(memory + 50, size))
+    grown = []
+    for _ in range(max(80, memory // 2)):
+        for step in range(50):
+            z[memory + step] = z[step : step + memory].ravel() @ weights
+        largest = np.abs(z[50:]).max()
+        if largest == 0:
+            return 0.0
+        grown.append(math.log(largest))
+        z[:memory] = z[50:] / largest
+    later = grown[len(grown) // 2 :]
+    return math.exp(sum(later) / (50 * len(later)))

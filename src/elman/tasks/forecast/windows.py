@@ -14,6 +14,8 @@ from .scaling import choose_kind, find_seasons, learn_scale
 
 ENOUGH = 1500  # windows of a training; of longer series they begin further apart
 CHECKED = 5000  # windows at most of the validation steps
+SPANS = (1, 2, 4, 7)  # seasons of lags: the linear part is the mean of one of each span
+LONGEST = 400  # lags of all coordinates beyond one season
 HARMONICS = 2  # of a cycle: a day has a morning and an evening, which one sine does not tell apart
 FEW = 24
 
@@ -47,7 +49,7 @@ def learn_recipe(
         frequency=training.frequency,
         kind=kind,
         seasons=seasons,
-        lags=choose_lags(seasons, lags, training.observed, longest),
+        lags=choose_lags(training, seasons, lags),
         cycles=cycles,
         window=window or min(max(2 * first, FEW), 168),
         history=blocks,
@@ -57,28 +59,58 @@ def learn_recipe(
     )
 
 
-def choose_lags(seasons: tuple[int, ...], lags: int | None, values: int, longest: int) -> tuple[int, ...]:
-    """The lags of the linear part: a season and one step, and those around the longer season; fewer of few values.
+def choose_lags(training: Panel, seasons: tuple[int, ...], lags: int | None) -> tuple[int, ...]:
+    """The lags of the linear part: some seasons and one step, and those around the longer season; fewer of few values.
 
     Raises:
         ArgumentError: more lags are asked for than the longest series has steps.
     """
+    lengths = [len(each.y) for each in training.series]
     if lags is not None:
-        if lags > longest:
-            raise ArgumentError(f"expected lags <= {longest}, the steps of the longest series, got {lags}.")
+        if lags > max(lengths):
+            raise ArgumentError(f"expected lags <= {max(lengths)}, the steps of the longest series, got {lags}.")
         return tuple(range(1, lags + 1))
-    wanted = set(range(1, (seasons[0] if seasons else 7) + 2))
-    wanted |= {season + near for season in seasons for near in (-1, 0, 1)}
-    most = max(1, longest // 2)
-    found = sorted(lag for lag in wanted if 1 <= lag <= most)
-    return tuple(found) if len(found) * 3 <= values else tuple(found[: max(1, values // 3)])
+    first, *longer = _spans(seasons)
+    wanted = set(range(1, first + 1)) | _around(seasons)
+    found = sorted(lag for lag in wanted if 1 <= lag <= max(1, max(lengths) // 2))
+    if len(found) * 3 > training.observed:
+        return tuple(found[: max(1, training.observed // 3)])
+    size = len(training.columns.y)
+    # Ten times as many steps as lags, in all and in the usual series: series side by side often share what moves them.
+    for span in longer:
+        steps = sum(max(0, length - span) for length in lengths)
+        if span * size <= LONGEST and 10 * span <= np.median(lengths) and 10 * span * size <= steps:
+            found = sorted({*found, *range(1, span + 1)})
+    return tuple(found)
+
+
+def spans_of(recipe: Recipe) -> list[list[int]]:
+    """Which of the lags of a recipe each of the linear parts reads that are averaged, by their places; all are in one.
+
+    The mean of forecasts that read shorter and longer pasts errs less than each (Bates and Granger, "The combination of
+    forecasts", 1969); of linear ones it is again one.
+    """
+    near = _around(recipe.seasons)
+    spans = (*_spans(recipe.seasons), recipe.lags[-1])
+    found = {tuple(at for at, lag in enumerate(recipe.lags) if lag <= span or lag in near) for span in spans}
+    return [list(each) for each in sorted(found)]
+
+
+def _spans(seasons: tuple[int, ...]) -> list[int]:
+    """Some seasons and one step."""
+    return [times * (seasons[0] if seasons else 7) + 1 for times in SPANS]
+
+
+def _around(seasons: tuple[int, ...]) -> set[int]:
+    """The lags of a season, and those beside it."""
+    return {season + near for season in seasons for near in (-1, 0, 1)}
 
 
 def read_lags(recipe: Recipe) -> tuple[int, ...]:
     """The lags that layers read: all where they are few, else the last ones and those of the seasons."""
     if len(recipe.lags) <= 16:
         return recipe.lags
-    wanted = {1, 2, 3} | {season + near for season in recipe.seasons for near in (-1, 0, 1)}
+    wanted = {1, 2, 3} | _around(recipe.seasons)
     return tuple(lag for lag in recipe.lags if lag in wanted)
 
 
@@ -120,6 +152,27 @@ def make_windows(
 def validation_start(end: int, validation: float) -> int:
     """The first validation step of a series of `end` steps; `end` for one too short to be divided."""
     return end - round(end * validation) if end >= 8 else end
+
+
+def picked_origins(lanes: Sequence[Lane], starts: Sequence[int], horizon: int, most: int) -> list[tuple[int, int]]:
+    """Steps at which forecasts over the whole horizon, or as much as there is, can begin, (lane, step).
+
+    Args:
+        lanes: the training series.
+        starts: the first validation step of each.
+        horizon: H.
+        most: how many, evenly picked.
+    """
+    ahead = min(horizon, max(len(lane.z) - start for lane, start in zip(lanes, starts, strict=True)))
+    if ahead < 1:
+        return []
+    ends = np.cumsum([max(0, len(lane.z) - ahead + 1 - start) for lane, start in zip(lanes, starts, strict=True)])
+    picked = np.arange(0, ends[-1], -(-ends[-1] // most))
+    numbers = np.searchsorted(ends, picked, side="right").tolist()
+    return [
+        (number, len(lanes[number].z) - ahead + 1 - int(ends[number] - place))
+        for number, place in zip(numbers, picked, strict=True)
+    ]
 
 
 def tail_of(series: Series, steps: int) -> dict[str, Any]:
