@@ -9,7 +9,7 @@ from elman.data import Columns, Panel, Series
 from elman.errors import ArgumentError
 
 from .recipe import Recipe
-from .scaling import bent, named, unbent
+from .scaling import bent, learn_scale, named, unbent
 
 
 def listed(value: Any) -> Any:
@@ -26,27 +26,51 @@ def check_columns(columns: Columns) -> None:
 
 
 def is_far(recipe: Recipe, series: Series) -> bool:
-    """Whether the last values of a series of the training are far from all that was seen of it there: other units."""
-    scale, last = recipe.scales[recipe.numbers[series.name] - 1], series.y[-recipe.window :]
+    """Whether the last values of a series are far from all that was seen of it in training: other units.
+
+    Where only the moves of series are read, that is asked of these, also of a series that was not in training.
+    """
+    last = series.y[-recipe.window :]
     if not np.isfinite(last).any():
         return False
     with np.errstate(all="ignore"):
+        if recipe.moves is not None:
+            return bool((_steps(recipe, series) > 10 * _scale(recipe, series)[1]).any())
+        if series.name not in recipe.numbers:
+            return False
+        scale = _scale(recipe, series)
         z = np.abs((bent(recipe.kind, last) - scale[0]) / scale[1])
-    now, then = _around(recipe, series)
-    return bool(np.nanmedian(z) > 10 and abs(now - then) > abs(then))
+        now, then = _around(recipe, series)
+        return bool(np.nanmedian(z) > 10 and abs(now - then) > abs(then))
 
 
 def warn_of_units(recipe: Recipe, panel: Panel) -> None:
     """Warn of series that are far from what was seen of them in training."""
-    far = [series for series in panel.series if series.name in recipe.numbers and is_far(recipe, series)]
-    if far:
+    far = [series for series in panel.series if is_far(recipe, series)]
+    if not far:
+        return
+    more = f" ({len(far)} series are like that)" if len(far) > 1 else ""
+    if recipe.moves is None:
         now, then = _around(recipe, far[0])
-        more = f" ({len(far)} series are like that)" if len(far) > 1 else ""
-        warnings.warn(
-            f"{named(far[0])} has values around {now:.4g}, in training they were around {then:.4g}{more}: other units? "
-            "It is forecast by its own scale.",
-            stacklevel=5,
-        )
+        told = f"has values around {now:.4g}, in training they were around {then:.4g}"
+    else:
+        moved, then = _steps(recipe, far[0]), _scale(recipe, far[0])[1]
+        most = int(np.nanargmax(moved / then))
+        told = f"moves by about {moved[most]:.4g} a step, in training series deviated by {then[most]:.4g} in all"
+    warnings.warn(f"{named(far[0])} {told}{more}: other units? It is forecast by its own scale.", stacklevel=5)
+
+
+def _scale(recipe: Recipe, series: Series) -> np.ndarray:
+    """The scale of a series in training, or that of one that was not there."""
+    if series.name in recipe.numbers:
+        return recipe.scales[recipe.numbers[series.name] - 1]
+    return learn_scale(recipe.kind, series, recipe.moves)
+
+
+def _steps(recipe: Recipe, series: Series) -> np.ndarray:
+    """How much the last values of a series move in a step, before they are scaled [D]."""
+    steps = np.diff(bent(recipe.kind, series.y[-recipe.window :]), axis=0)
+    return np.sqrt([np.mean(each[np.isfinite(each)] ** 2) if np.isfinite(each).any() else 0.0 for each in steps.T])
 
 
 def _around(recipe: Recipe, series: Series) -> tuple[float, float]:

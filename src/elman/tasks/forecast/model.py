@@ -418,6 +418,7 @@ class ForecastModel(Job):
                 hidden_size=self.hidden_size,
                 dropout=self.dropout,
                 distribution=self.distribution,
+                placed=recipe.moves is None,
             )
         return self.network  # type: ignore[no-any-return]
 
@@ -462,11 +463,13 @@ class ForecastModel(Job):
 
     def _lane(self, series: Series, until: int, ahead: int) -> Lane:
         """A series as the network reads it, by the scale of its training or, for one not like there, of its past."""
-        recipe = self._recipe()
-        if series.name in recipe.numbers and not is_far(recipe, series.until(until)):
+        recipe, past = self._recipe(), series.until(until)
+        if is_far(recipe, past):
+            return make_lane(recipe, series, learn_scale(recipe.kind, past), 0, ahead)
+        if series.name in recipe.numbers:
             who = recipe.numbers[series.name]
             return make_lane(recipe, series, recipe.scales[who - 1], who, ahead)
-        return make_lane(recipe, series, learn_scale(recipe.kind, series.until(until)), 0, ahead)
+        return make_lane(recipe, series, learn_scale(recipe.kind, past, recipe.moves), 0, ahead)
 
     def _batches(self, lanes: list[Lane], windows: list[Window], seed: int | None) -> Padded:
         recipe = self._recipe()

@@ -65,6 +65,7 @@ class ForecastNetwork(nn.Module):
         hidden_size: H.
         dropout: probability of dropping an entry between the layers and before V, in training.
         distribution: a name of HEADS.
+        placed: whether the layers read where a series is, z(t-1), beside how it moves.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class ForecastNetwork(nn.Module):
         hidden_size: int,
         dropout: float,
         distribution: str,
+        placed: bool = True,
     ) -> None:
         super().__init__()
-        self.size, self.history = size, history
+        self.size, self.history, self.placed = size, history, placed
         self.reach = sum(count * steps for count, steps in history)
         self.read: Tensor
         self.register_buffer("read", torch.tensor(read), persistent=False)
@@ -119,7 +121,7 @@ class ForecastNetwork(nn.Module):
         """
         at = torch.arange(len(z) - len(extra), len(z), device=z.device).unsqueeze(1) - self.read.to(z.device)
         last, *others = z[at].unbind(1)
-        return torch.cat([*(last - other for other in others), last, extra], -1)
+        return torch.cat([*(last - other for other in others), last if self.placed else 0 * last, extra], -1)
 
     def forward(
         self, z: Tensor, extra: Tensor, who: Tensor, lengths: Tensor | None = None, state: Any = None

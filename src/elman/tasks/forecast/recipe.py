@@ -12,7 +12,7 @@ from torch import Tensor
 from elman.data import Columns, Frequency, Series
 from elman.errors import DataError
 
-from .scaling import named, scaled
+from .scaling import Moves, named, scaled
 
 Block = tuple[int, int]
 
@@ -32,7 +32,8 @@ class Recipe:
         history: what is read before the window and, by the linear part, before its lags, (count, steps) from the oldest
             on: so many means over so many steps.
         names: of the series; their numbers follow from 1 on, 0 is any other.
-        scales: mean and deviation of each series, [2, D].
+        scales: mean and deviation of each series [2, D], or its first value and size by `moves`.
+        moves: how series are scaled of which only how they move is read, not where they are; None for others.
         covariates: mean and deviation of known and past covariates, [2, K + P].
     """
 
@@ -46,6 +47,7 @@ class Recipe:
     history: tuple[Block, ...]
     names: tuple[str, ...]
     scales: tuple[np.ndarray, ...]
+    moves: Moves | None
     covariates: np.ndarray
 
     @cached_property
@@ -109,6 +111,7 @@ class Recipe:
             history=tuple((count, steps) for count, steps in content["history"]),
             names=tuple(content["names"]),
             scales=tuple(np.array(each) for each in content["scales"]),
+            moves=None if content["moves"] is None else Moves(content["moves"]["own"], tuple(content["moves"]["size"])),
             covariates=np.array(content["covariates"]).reshape(2, -1),
         )
 

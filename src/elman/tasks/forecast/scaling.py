@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,12 +45,63 @@ def unbent(kind: str, values: np.ndarray) -> np.ndarray:
     return np.exp(values) if kind == "log" else np.expm1(values) if kind == "counts" else values
 
 
-def learn_scale(kind: str, series: Series) -> np.ndarray:
-    """Mean and deviation of a series, [2, D]; the deviation of what never changes is 1.
+@dataclass(frozen=True)
+class Moves:
+    """How series are scaled that move away from where they began: from their first values, by how they move.
+
+    Attributes:
+        own: whether in proportion to how much a series moves in a step, or all alike.
+        size: the deviation that all share, or how many times a step [D].
+    """
+
+    own: bool
+    size: tuple[float, ...]
+
+
+def learn_moves(kind: str, panel: Panel) -> Moves | None:
+    """How series that move away from where they began are scaled; None for those that keep around a mean.
+
+    The mean and the deviation of a short track tell how far it went: of a past alone they are others, and what comes
+    after would be known from them. So neither is read where the first half of a series deviates less than 0.8 times as
+    much as the whole, in the mean. Its size is then how much it moves in a step or, if that says less of how its later
+    steps differ than nothing does, the same for all. With fewer than eight series each keeps its mean and deviation.
+    """
+    found: list[tuple[np.ndarray, ...]] = []
+    for series in panel.series:
+        values = bent(kind, checked(kind, series))
+        values = values[np.isfinite(values).all(1)]
+        middle = len(values) // 2
+        steps = np.diff(values, axis=0)
+        if middle < 4:
+            continue
+        sizes = values.std(0), values[:middle].std(0), _size(steps[:middle]), steps[middle:].std(0)
+        if all((size > 0).all() for size in sizes):
+            found.append(sizes)
+    if len(found) < 8:
+        return None
+    whole, half, before, later = np.log(np.array(found)).transpose(1, 0, 2)
+    if (half - whole).mean() > math.log(0.8):
+        return None
+    own = bool(later.var(0).sum() > (later - before).var(0).sum())
+    size = np.exp((whole - before).mean(0)) if own else np.exp(2 * whole).mean(0) ** 0.5
+    return Moves(own, tuple(size.tolist()))
+
+
+def _size(steps: np.ndarray) -> np.ndarray:
+    """The root of the mean square of steps [T, D] -> [D], leaving out what is missing."""
+    return np.sqrt(np.nanmean(steps**2, 0))
+
+
+def learn_scale(kind: str, series: Series, moves: Moves | None = None) -> np.ndarray:
+    """Where a series is and its size, [2, D]: mean and deviation, or the first value and that by `moves`.
+
+    The size of what never changes is 1.
 
     Raises:
         DataError: values cannot be bent, or are so small that their squares are 0.
     """
+    if moves is not None:
+        return _by_moves(bent(kind, checked(kind, series)), moves)
     values = bent(kind, checked(kind, series))
     mean, deviation = np.nanmean(values, 0), np.nanstd(values, 0)
     lost = (deviation == 0) & (np.nanmax(values, 0) > np.nanmin(values, 0))
@@ -60,6 +111,17 @@ def learn_scale(kind: str, series: Series) -> np.ndarray:
             f"{np.nanmax(np.abs(values[:, lost])):g}: give them in smaller units."
         )
     return np.stack([mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)])  # below, only rounding differs
+
+
+def _by_moves(values: np.ndarray, moves: Moves) -> np.ndarray:
+    """The first value of each coordinate of [T, D], and its size [2, D]."""
+    first, size = [], []
+    for each, most in zip(values.T, moves.size, strict=True):
+        seen = each[np.isfinite(each)]
+        moved = float(_size(np.diff(seen)[:, None])[0]) if moves.own and len(seen) > 1 else float(not moves.own)
+        first.append(seen[0] if len(seen) else 0.0)
+        size.append(most * moved or 1.0)
+    return np.array([first, size])
 
 
 def checked(kind: str, series: Series) -> np.ndarray:

@@ -198,8 +198,14 @@ def _read(recipe: Recipe) -> Tensor:
 
 
 def _columns(recipe: Recipe, size: int, count: int) -> list[Tensor]:
-    """The columns of f that each solution reads: the distances of its lags to the last value, and all that follows."""
+    """The columns of f that each solution reads: the distances of its lags to the last value, and all that follows.
+
+    Where series are is left out if the recipe says so.
+    """
     after = torch.arange((len(recipe.lags) - 1) * size, count)
+    if recipe.moves is not None:
+        blocks = sum(blocks for blocks, _ in recipe.history) * size
+        after = torch.cat([after[:blocks], after[blocks + size :]])
     read = []
     for places in spans_of(recipe):
         lags = torch.tensor([at - 1 for at in places if at > 0], dtype=torch.long)

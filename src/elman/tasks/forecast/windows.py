@@ -10,7 +10,7 @@ from elman.errors import ArgumentError, DataError
 
 from ..splits import at_most
 from .recipe import Block, Lane, Recipe, Window
-from .scaling import choose_kind, find_seasons, learn_scale
+from .scaling import choose_kind, find_seasons, learn_moves, learn_scale
 
 ENOUGH = 1500  # windows of a training; of longer series they begin further apart
 CHECKED = 5000  # windows at most of the validation steps
@@ -34,6 +34,7 @@ def learn_recipe(
     first = seasons[0] if seasons else 0
     counts = distribution == "negative_binomial"
     kind = "counts" if counts else choose_kind(training, first) if scale == "auto" else scale
+    moves = learn_moves(kind, training)
     covariates = [np.concatenate([_of(each, "known"), _of(each, "past")], 1) for each in training.series]
     together = np.concatenate(covariates)
     mean, deviation = _mean(together), _mean((together - _mean(together)) ** 2) ** 0.5
@@ -54,7 +55,8 @@ def learn_recipe(
         window=window or min(max(2 * first, FEW), 168),
         history=blocks,
         names=tuple(each.name for each in training.series),
-        scales=tuple(learn_scale(kind, each) for each in training.series),
+        scales=tuple(learn_scale(kind, each, moves) for each in training.series),
+        moves=moves,
         covariates=np.stack([mean, np.where(deviation > 0, deviation, 1.0)]),
     )
 
