@@ -4,14 +4,16 @@ import dataclasses
 import inspect
 import json
 import sys
+from datetime import date
 
 import polars as pl
 import pytest
 
 from elman import cli
 from elman.cli.forecast import fit
+from elman.errors import SetupError
 from elman.tasks import ForecastModel
-from elman.tasks.forecast import passengers
+from elman.tasks.forecast import passengers, stocks
 
 SMALL = ["--hidden-size", "8", "--epochs", "2"]
 
@@ -122,3 +124,27 @@ def test_blocks_are_read():
 
     assert _blocks("12x30,8x7") == ((12, 30), (8, 7))
     assert _blocks("") == ()
+
+
+def test_stocks_are_the_other_example(elman_forecast, tmp_path, monkeypatch):
+    found = stocks()
+    assert found.columns == ["id", "time", "y"]
+    assert found["id"].unique(maintain_order=True).to_list() == ["MSFT", "AMZN", "IBM", "GOOG", "AAPL"]
+    assert found.row(0) == ("MSFT", date(2000, 1, 1), 39.81)
+    code, said, wrong = elman_forecast("fit", "--example", "stocks", "--out", tmp_path / "stocks.elman", *SMALL)
+    assert (code, wrong) == (0, "")
+    for words in (
+        "prices of five stocks",
+        "24 steps ahead, 5 forecasts, 120 values",
+        "does not beat the naive forecast",
+    ):
+        assert words in said
+    code, _, wrong = elman_forecast("fit", "--example", "oil")
+    assert code == 2
+    assert "expected --example to be passengers or stocks, got 'oil'" in wrong
+    code, _, wrong = elman_forecast("fit", tmp_path / "sales.csv", "--example", "stocks")
+    assert code == 2
+    assert "expected a table or --example" in wrong
+    monkeypatch.setitem(sys.modules, "vega_datasets", None)
+    with pytest.raises(SetupError, match=r"elman\[jobs\]"):
+        stocks()

@@ -8,6 +8,7 @@ import pytest
 
 from elman.data import Columns, Frequency, read_series
 from elman.errors import DataError
+from elman.tasks import ForecastModel
 from elman.tasks.forecast import scaling
 from elman.tasks.forecast.example import passengers
 
@@ -287,3 +288,23 @@ def test_correlation_is_that_of_numpy():
 def test_the_example_is_the_published_one():
     frame = passengers()
     assert (frame.height, frame["y"].sum(), frame["y"][0], frame["y"][-1]) == (144, 40363, 112, 432)
+
+
+def test_what_is_held_out_says_too_whether_logarithms_can_be_taken():
+    """Positive values that swing in proportion to their level; the last one, which is held out, is 0."""
+    t = np.arange(120)
+    y = (100 + 10 * t) * (1 + 0.3 * np.sin(2 * np.pi * t / 12))
+    options = {"season": (12,), "horizon": 6, "held_out": 6}
+    model = ForecastModel(**options)
+    model.prepare_data({"time": t, "y": y})
+    assert model.recipe.kind == "log"
+    y[-1] = 0
+    model = ForecastModel(**options)
+    model.prepare_data({"time": t, "y": y})
+    assert model.recipe.kind == "linear"
+    with pytest.raises(DataError, match="expected values above 0"):
+        ForecastModel(**options, scale="log").prepare_data({"time": t, "y": y})
+    with pytest.raises(DataError, match="expected counts"):
+        ForecastModel(**options, distribution="negative_binomial").prepare_data(
+            {"time": t, "y": np.append(t[:-1], 0.5)}
+        )

@@ -21,6 +21,7 @@ time. Without it, the passengers of airlines a month, 1949 to 1960, are learned,
 
 \b
     elman forecast fit                                       the built-in series
+    elman forecast fit --example stocks                      prices of five stocks, which no method foresees
     elman forecast fit sales.csv --time date --y sales --id store --horizon 24
     elman forecast fit sales.csv --time date --y sales --id store --known price --known holiday
     elman forecast fit visits.csv --time day --y visits --distribution negative_binomial
@@ -82,6 +83,8 @@ Forecast the last steps of series from the steps before them, and measure how we
     interval       interval score: its width, and a fine for each value outside; the smaller the better
 """
 
+EXAMPLES = {"passengers": "passengers of airlines, 1949 to 1960", "stocks": "prices of five stocks, 2000 to 2010"}
+
 app = typer.Typer(
     help="Forecast series: learn them, go on with them, measure how well.",
     rich_markup_mode=None,
@@ -100,6 +103,9 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.")
 def fit(
     data: Data = None,
     out: job.Out = Path("model.elman"),
+    example: Annotated[
+        str | None, typer.Option(help="Learned without DATA: passengers or stocks.", show_default="passengers")
+    ] = None,
     time: Annotated[str, typer.Option(help="The column of times.")] = "time",
     y: Annotated[list[str], typer.Option(help="The column to forecast; again for each coordinate.")] = ["y"],  # noqa: B006
     id: Annotated[str | None, typer.Option(help="The column that names the series.", show_default="one series")] = None,
@@ -132,10 +138,17 @@ def fit(
     run: job.Run,
 ) -> None:
     """Learn series; see FIT."""
+    from elman.errors import ArgumentError
     from elman.tasks import ForecastModel
+    from elman.tasks.forecast import stocks
 
+    if data is not None and example is not None:
+        raise ArgumentError(f"expected a table or --example, got both: {data} and {example}.")
+    if example not in (None, *EXAMPLES):
+        raise ArgumentError(f"expected --example to be {' or '.join(EXAMPLES)}, got {example!r}.")
     model = run.made(
         ForecastModel,
+        id="id" if example == "stocks" else id,
         y=y[0] if len(y) == 1 else tuple(y),
         known=tuple(known or ()),
         past=tuple(past or ()),
@@ -147,7 +160,7 @@ def fit(
     def facts() -> list[tuple[str, str]]:
         assert model.panel is not None
         told = [(name, f"{value:,}" if isinstance(value, int) else str(value)) for name, value in model.about.items()]
-        source = "passengers of airlines, 1949 to 1960" if data is None else str(data)
+        source = EXAMPLES[example or "passengers"] if data is None else str(data)
         return [("data", source), *told, *(("found", each) for each in model.panel.report)]
 
     def show(console: Console) -> None:
@@ -155,7 +168,7 @@ def fit(
             _show_score(console, model.found, as_json=False)
 
     job.fit_job(
-        model, data, out, facts, run, show=show,
+        model, stocks() if example == "stocks" else data, out, facts, run, show=show,
         figures=lambda: {} if model.found is None else model.found.to_json(),
     )  # fmt: skip
 

@@ -1,10 +1,12 @@
-"""The example that `fit` learns without data: airline passengers a month, 1949 to 1960.
+"""The examples: passengers of airlines a month, 1949 to 1960, and prices of five stocks a month, 2000 to 2010.
 
 Source: G. E. P. Box, G. M. Jenkins, Time Series Analysis: Forecasting and Control, 1970, series G: passengers of
     international airlines in thousands. Numbers are facts, and in the public domain.
 """
 
 from typing import TYPE_CHECKING
+
+from elman.errors import SetupError
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -32,3 +34,22 @@ def passengers() -> "DataFrame":
     numbers = [int(number) for number in PASSENGERS.split()]
     months = [f"{1949 + at // 12}-{at % 12 + 1:02}-01" for at in range(len(numbers))]
     return polars.DataFrame({"time": polars.Series(months).str.to_date(), "y": numbers})
+
+
+def stocks() -> "DataFrame":
+    """Prices of five stocks each month: `id`, `time` and `y` (dollars). No method foresees them.
+
+    Raises:
+        SetupError: vega_datasets is not installed.
+    """
+    import polars
+
+    try:
+        from vega_datasets import data
+    except ImportError:
+        raise SetupError(
+            "the example of stocks comes with vega_datasets, not installed here: pip install 'elman[jobs]', or give "
+            "data."
+        ) from None
+    table = polars.read_csv(data.stocks.filepath)
+    return table.select(id="symbol", time=polars.col("date").str.to_date("%b %e %Y"), y="price")

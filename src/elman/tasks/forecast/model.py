@@ -26,7 +26,7 @@ from .network import ForecastNetwork
 from .paths import Paths, draw_paths, states_before
 from .picture import draw_fan
 from .recipe import Batch, Block, Lane, Recipe, Window, make_batch, make_lane
-from .scaling import KINDS, learn_scale, unbent
+from .scaling import KINDS, checked, learn_scale, unbent
 from .score import Score, Tally
 from .solve import set_scales, solve, solve_again
 from .windows import learn_recipe, make_windows, read_lags, series_of, tail_of, training_part, validation_start
@@ -140,10 +140,12 @@ class ForecastModel(Job):
         self.panel, self.whole = self._read(data), True
         part, kept = training_part(self.panel, self.held_out)
         if self.recipe is None:
-            self.recipe = learn_recipe(
-                part, self.distribution, self.scale, self.season, self.lags, self.window, self.blocks
-            )
+            straight = self.scale == "auto" and any((each.y <= 0).any() for each in self.panel.series)
+            scale = "linear" if straight else self.scale  # what is held out has no logarithm either
+            self.recipe = learn_recipe(part, self.distribution, scale, self.season, self.lags, self.window, self.blocks)
         recipe = self.recipe
+        for each in self.panel.series:  # also what is held out, before it is trained for
+            checked(recipe.kind, each)
         ends = [len(each.y) for each in part.series]
         lanes = [self._lane(each, len(each.y), 0) for each in part.series]
         short = sum(end <= recipe.lags[-1] + 1 for end in ends)
@@ -173,8 +175,8 @@ class ForecastModel(Job):
         }
         times = -(-BATCHES * self.batch_size // len(training))
         training = [window for window in training for _ in range(times)]
-        checked = self._batches(lanes, checking, None) if checking else None
-        return Prepared(self._batches(lanes, training, self.seed), checked, digest, about)
+        validated = self._batches(lanes, checking, None) if checking else None
+        return Prepared(self._batches(lanes, training, self.seed), validated, digest, about)
 
     def finished(self, prepared: Prepared, out: Path | None) -> None:
         """Calibrate the intervals on the validation part, solve the linear part again with it, and score."""
