@@ -37,7 +37,7 @@ def test_fit_predict_score(elman_forecast, tmp_path):
     passengers().write_csv(data)
     code, said, wrong = elman_forecast("fit", data, "--out", out, *SMALL, "--horizon", 12)
     assert (code, wrong) == (0, "")
-    for words in ("one value a month", "12 steps ahead, 1 forecasts, 12 values", "90% coverage", "seasonal naive"):
+    for words in ("one value every month", "12 steps ahead, 1 forecasts, 12 values", "90% coverage", "seasonal naive"):
         assert words in said
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "air.csv",

@@ -41,7 +41,7 @@ CALENDARS = {
     "hour": moments(60, hours=1),
     "15 minutes": moments(60, minutes=15),
     "step": list(range(5, 30)),
-    "3": list(range(5, 50, 3)),
+    "3 units": list(range(5, 50, 3)),
 }
 
 
@@ -227,7 +227,7 @@ def test_what_is_refused(name):
 
 def test_a_calendar_that_is_given_must_hold():
     frequency = read_series({"time": days(9), "y": range(9)}, ONE).frequency
-    with pytest.raises(DataError, match="one value a day"):
+    with pytest.raises(DataError, match="one value every day"):
         read_series({"time": moments(9, hours=5), "y": range(9)}, ONE, frequency)
     with pytest.raises(DataError, match="as in training"):
         read_series({"time": range(9), "y": range(9)}, ONE, frequency)

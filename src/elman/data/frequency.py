@@ -54,7 +54,7 @@ class Frequency:
         if self.unit == "weekdays":
             return "weekday"
         if self.unit == "steps":
-            return "step" if self.every == 1 else f"{self.every}"
+            return "step" if self.every == 1 else f"{self.every} units"
         names = MONTHS if self.unit == "months" else NAMES
         size = max(size for size in names if self.every % size == 0) if self.every % min(names) == 0 else self.every
         count = self.every // size

@@ -234,8 +234,9 @@ def _regular(
         written = frequency.column("", np.array([0])).dtype
         moment = times[at] if frequency.unit == "steps" else times[at : at + 1].view("datetime64[us]")[0]
         raise DataError(
-            f"{shown}: expected one value a {frequency.name}, got {moment} ({written}), which is off this calendar; "
-            f"{max(len(off), 1)} of {len(times)} are: bring them to regular steps first, by averages over days, say."
+            f"{shown}: expected one value every {frequency.name}, got {moment} ({written}), which is off this "
+            f"calendar; {max(len(off), 1)} of {len(times)} are: bring them to regular steps first, by averages over "
+            "days, say."
         )
     y = np.stack([numbers[key] for key in columns.y], 1)
     seen = np.flatnonzero(np.isfinite(y).any(1))
@@ -244,8 +245,8 @@ def _regular(
     first, last, end = steps[seen[0]], steps[seen[-1]], steps[-1]
     if end - first >= 50 * len(steps) + 1000:
         raise DataError(
-            f"{shown}: expected one value a {frequency.name}, got {len(steps)} values over {end - first + 1} steps: "
-            "the calendar is irregular; bring them to regular steps first."
+            f"{shown}: expected one value every {frequency.name}, got {len(steps)} values over {end - first + 1} "
+            "steps: the calendar is irregular; bring them to regular steps first."
         )
 
     def laid(keys: Sequence[str], until: int) -> np.ndarray:
@@ -264,8 +265,9 @@ def _check_filled(found: list[Series], frequency: Frequency) -> None:
     seen = sum(int(np.isfinite(each.y).any(1).sum()) for each in found)
     if seen * 10 < steps and steps > 50:
         raise DataError(
-            f"expected a calendar: at one value a {frequency.name}, as some moments are apart, {seen} of {steps} steps "
-            "have a value. Bring the series to regular steps first; if what is not there is zero, add rows that say it."
+            f"expected a calendar: at one value every {frequency.name}, as some moments are apart, {seen} of {steps} "
+            "steps have a value. Bring the series to regular steps first; if what is not there is zero, add rows that "
+            "say it."
         )
 
 

@@ -168,7 +168,7 @@ class ForecastModel(Job):
         about = {
             "series": len(kept),
             "steps": sum(ends),
-            "calendar": f"one value a {recipe.frequency.name}",
+            "calendar": f"one value every {recipe.frequency.name}",
             "seasons": ", ".join(map(str, recipe.seasons)) or "none",
             "scale": recipe.kind,
             "held out": self.held_out,

@@ -47,11 +47,12 @@ def draw_fan(
     figure = Figure(
         figsize=(9 if wide == 1 else 5.5 * wide, 4.5 if wide == 1 else 3.2 * high), dpi=130, layout="constrained"
     )
-    for number, (row, place) in enumerate(charts):
-        axes = figure.add_subplot(high, wide, number + 1)
+    for number, (row, place) in enumerate(charts, 1):
+        axes = figure.add_subplot(high, wide, number)
         _draw(axes, recipe, panel, drawn, row, place, before or 3 * drawn.values.shape[2])
-        if number == 0:
-            axes.legend(frameon=False, labelcolor=INK, loc="upper left", fontsize=8)
+    parts, labels = figure.axes[0].get_legend_handles_labels()
+    where = {"loc": "outside upper right", "ncols": len(labels)}
+    figure.legend(parts, labels, frameon=False, labelcolor=INK, fontsize=8, **where)
     write_picture(figure, path)
 
 
@@ -65,6 +66,8 @@ def _rows(drawn: Paths, names: tuple[str, ...] | None) -> list[int]:
 
 
 def _draw(axes: Any, recipe: Recipe, panel: Panel, drawn: Paths, row: int, place: int, before: int) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     series = next(each for each in panel.series if each.name == drawn.names[row])
     start, paths = drawn.starts[row], drawn.values[row, :, :, place]
     first = max(series.start, start - before)
@@ -86,6 +89,11 @@ def _draw(axes: Any, recipe: Recipe, panel: Panel, drawn: Paths, row: int, place
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(colors=INK, length=0, labelsize=8)
+    if recipe.frequency.unit != "steps":
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.get_offset_text().set(color=INK, fontsize=8)
 
 
 def _times(recipe: Recipe, steps: np.ndarray) -> np.ndarray:
