@@ -233,3 +233,20 @@ def test_a_tune_by_hand():
     assert min(start for start, _, _ in notes_of(grace, keyboard)) == 8
     wish = pieces.rows[pieces.names.index("We Wish You a Merry Christmas")]
     assert {key % 12 for _, _, key in notes_of(wish, keyboard) if key >= 60} == {2, 4, 6, 7, 9, 11, 0}
+
+
+def test_a_folder_goes_on_without_files_that_cannot_be_read(tmp_path):
+    for name in "ac":
+        (tmp_path / f"{name}.mid").write_bytes(write_midi(drawn(9, KEYS), KEYS, 97.0))
+    whole = (tmp_path / "a.mid").read_bytes()
+    (tmp_path / "b.mid").write_bytes(whole[: len(whole) // 2])
+    found = read_pieces(tmp_path, KEYS)
+    assert found.names == ("a", "c")
+    assert len(found.rows) == 2
+    assert found.left_out[-1].startswith(f"1 file that cannot be read (first: {tmp_path / 'b.mid'}")
+    with pytest.raises(DataError, match=r"b\.mid"):
+        read_pieces(tmp_path / "b.mid", KEYS)
+    for name in "ac":
+        (tmp_path / f"{name}.mid").unlink()
+    with pytest.raises(DataError, match=r"b\.mid"):
+        read_pieces(tmp_path, KEYS)

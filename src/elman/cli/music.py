@@ -44,7 +44,6 @@ What is written, beside each other:
     model.csv            the figures of the training
     model.png            the learning curve
     model.html           a report: all of these on one page
-    model.html           a report of all that
     model.roll.png       a piece kept for validation, and one that the model made
     model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs
 

@@ -41,7 +41,6 @@ What is written, beside each other:
     model.csv            the figures of the training
     model.png            the learning curve
     model.html           a report: all of these on one page
-    model.html           a report, with the figures and pictures in it
     model.elman.resume   only while the training runs, or after Ctrl-C: all that --resume needs.
                          A resumed training ends in the same numbers as one that was never stopped.
 

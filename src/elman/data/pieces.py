@@ -101,14 +101,14 @@ def paths_of(source: Any) -> list[Path]:
 
 def _of_paths(paths: Sequence[Path], keyboard: Keyboard, columns: PieceColumns) -> Pieces:
     if all(path.is_dir() or path.suffix.lower() in ENDINGS for path in paths):
-        return _of_midi([file for path in paths for file in _midi_in(path)], keyboard)
+        return _of_midi(paths, keyboard)
     found = [_of_path(path, keyboard, columns) for path in paths]
     return found[0] if len(found) == 1 else _together(found, paths)
 
 
 def _of_path(path: Path, keyboard: Keyboard, columns: PieceColumns) -> Pieces:
     if path.is_dir() or path.suffix.lower() in ENDINGS:
-        return _of_midi(_midi_in(path), keyboard)
+        return _of_midi([path], keyboard)
     if path.suffix.lower() in ARRAYS:
         return _of_arrays(_arrays(path))
     return _of_table(open_table(path), keyboard, columns)
@@ -124,26 +124,33 @@ def _midi_in(path: Path) -> list[Path]:
     return files
 
 
-def _of_midi(files: Sequence[Path], keyboard: Keyboard) -> Pieces:
-    tempos: list[float | None] = []
+def _of_midi(paths: Sequence[Path], keyboard: Keyboard) -> Pieces:
+    """The pieces of files and folders; of a folder those files are left out that cannot be read."""
+    names, tempos, damaged = list[str](), list[float | None](), list[DataError]()
     told = {f"notes outside the keys {keyboard.lowest} to {keyboard.highest}": 0, "notes of drums": 0}
 
     def frames() -> Iterator[Tensor]:
-        for file in files:
-            piece = read_midi(file, keyboard)
+        for file, inside in [(file, path.is_dir()) for path in paths for file in _midi_in(path)]:
+            try:
+                piece = read_midi(file, keyboard)
+            except DataError as error:
+                if not inside:
+                    raise
+                damaged.append(error)
+                continue
+            names.append(file.stem)
             tempos.append(piece.tempo)
             for what, count in zip(told, (piece.outside, piece.drums), strict=True):
                 told[what] += count
             yield piece.frames
 
-    return Pieces(
-        Ragged(frames(), torch.uint8, torch.float64),
-        tuple(file.stem for file in files),
-        keyboard.channels,
-        keyboard,
-        tempos[0],
-        left_out=tuple(f"{count:,} {what}" for what, count in told.items() if count),
-    )
+    rows = Ragged(frames(), torch.uint8, torch.float64)
+    if not names:
+        raise damaged[0]
+    left_out = [f"{count:,} {what}" for what, count in told.items() if count]
+    if damaged:
+        left_out.append(f"{len(damaged):,} file{'s'[: len(damaged) > 1]} that cannot be read (first: {damaged[0]})")
+    return Pieces(rows, tuple(names), keyboard.channels, keyboard, tempos[0], left_out=tuple(left_out))
 
 
 def _arrays(path: Path) -> dict[str, Any]:
