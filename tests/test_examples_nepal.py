@@ -78,6 +78,7 @@ def test_padding_is_not_read_by_the_recurrent_network():
     assert torch.allclose(torch.cat(alone), reader(rows), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_twice_and_helps():
     rows = nepal.draw_rows(random.Random(0), 500)
     start, once, again = (nepal.make_readers(0)[0] for _ in range(3))

@@ -126,6 +126,7 @@ def test_blocks_are_read():
     assert _blocks("") == ()
 
 
+@pytest.mark.slow
 def test_stocks_are_the_other_example(elman_forecast, tmp_path, monkeypatch):
     found = stocks()
     assert found.columns == ["id", "time", "y"]

@@ -444,6 +444,7 @@ def test_what_it_cannot_go_on_from(player, tmp_path):
         model.write(model.sample(3, seed=0), tmp_path / "new.mid", tempo=0)
 
 
+@pytest.mark.slow
 def test_a_model_worse_than_what_is_simple_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     draw = np.random.default_rng(0)

@@ -64,6 +64,7 @@ def test_a_tuned_schedule_runs_and_changes_no_result():
     assert plan(one, lengths=[4] + [2] * 7).schedule == OWN, "packed rows run the same loop"
 
 
+@pytest.mark.slow
 def test_what_a_tuned_schedule_belongs_to():
     one = layer()
     remember(one)
