@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from elman.errors import DataError
 from elman.tasks import ForecastModel
 from elman.tasks.forecast.solve import STRENGTHS, _growth
 from elman.tasks.forecast.windows import spans_of
@@ -37,6 +38,7 @@ def test_lags_reach_as_far_back_as_there_are_steps_to_learn_from(steps, size, se
 def test_lags_of_a_longer_season_are_read_by_all_spans():
     recipe = prepared(noise(1200), season=(24, 168)).recipe
     assert recipe.lags == (*range(1, 98), 167, 168, 169)
+    assert [len(places) for places in spans_of(recipe)] == [28, 52, 100]
     for places in spans_of(recipe):
         assert [recipe.lags[at] for at in places][-3:] == [167, 168, 169]
 
@@ -75,6 +77,24 @@ def test_the_linear_part_is_the_mean_of_ridge_regressions(size):
         constant += W[-1] / len(spans)
     np.testing.assert_allclose(network.linear.A.numpy(), found, atol=2e-3)
     np.testing.assert_allclose(network.linear.c.numpy(), constant, atol=2e-3)
+
+
+def test_short_spans_are_dropped_where_they_forecast_worse():
+    """A slow rhythm in noise: one step ahead seven lags do nearly as well as fifty, thirty ahead they do not."""
+    t = np.arange(2000)
+    y = 2 * np.sin(2 * np.pi * t / 120) + np.sin(2 * np.pi * t / 7) + noise(2000)[:, 0]
+    model = prepared(y[:, None], season=(7,), horizon=30)
+    assert model.network.dropped == 3
+    before = model.network.linear.A.clone()
+    model.finished(None, None)  # with the validation part, as it was found to be best
+    assert (model.network.linear.A - before).abs().sum() < 0.3 * before.abs().sum()
+
+
+def test_nothing_to_learn_from_is_told():
+    y = np.full((60, 1), np.nan)
+    y[0], y[55:] = 1.0, np.arange(5)[:, None]
+    with pytest.raises(DataError, match="to learn from, found none before the validation part"):
+        prepared(y, horizon=5)
 
 
 def test_means_over_blocks_are_read_by_the_linear_part():

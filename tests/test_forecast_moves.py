@@ -79,7 +79,26 @@ def test_series_that_never_move_among_those_that_do():
     model = ForecastModel(id="id", y="y0", horizon=4, epochs=1, hidden_size=4).fit(frame)
     assert model.recipe.moves.own
     still = model.predict(frame.filter(pl.col("id") == "still"), quantiles=(0.5,))
-    assert still["q0.5"].is_between(0, 14).all()
+    assert still["q0.5"].is_between(6.5, 7.5).all()
+
+
+def test_one_that_jumps_out_of_rounding_is_scored():
+    """What differs by rounding alone has no size of its own."""
+    model = ForecastModel(id="id", y="y0", horizon=5, epochs=1, hidden_size=4).fit(series("trends", 20, 30))
+    assert model.recipe.moves.own
+    found = model.score(long("jump", [0.3, 0.1 + 0.2] * 5 + [1, 2, 3, 4, 5]))
+    assert np.isfinite(found.network.mae)
+
+
+def test_one_odd_series_does_not_speak_for_the_others():
+    draw, frames = np.random.default_rng(0), []
+    for number in range(16):
+        y = draw.normal(size=60)
+        for t in range(1, 60):
+            y[t] += 0.5 * y[t - 1]
+        y[: 30 if number == 15 else 0] = 0.001 * draw.normal(size=30 if number == 15 else 0)
+        frames.append(long(str(number), y))
+    assert learn_moves("linear", panel(pl.concat(frames))) is None
 
 
 def test_forecasts_go_with_the_place(walker):
@@ -99,12 +118,11 @@ def test_a_file_keeps_how_series_move(walker, tmp_path):
     assert loaded.predict(new).equals(walker.predict(new))
 
 
-def test_tracks_in_other_units_are_said(walker):
-    with pytest.warns(
-        UserWarning, match=r"moves by about \d+\.?\d* a step, in training series deviated by \d.*other units"
-    ):
-        found = walker.predict(tracks(2, 5, unit=1000.0))
-    assert found["mean"].is_finite().all()
+@pytest.mark.parametrize("unit", [0.001, 10, 1000])
+def test_tracks_in_other_units_are_said(walker, unit):
+    with pytest.warns(UserWarning, match=r"moves by about \d.* a step, in training it was about 0\.\d.*other units"):
+        found = walker.predict(tracks(2, 5, unit=unit))
+    assert (found["q0.95"] - found["q0.05"]).max() < 60 * unit
 
 
 @pytest.mark.slow

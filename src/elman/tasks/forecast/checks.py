@@ -35,10 +35,11 @@ def is_far(recipe: Recipe, series: Series) -> bool:
         return False
     with np.errstate(all="ignore"):
         if recipe.moves is not None:
-            return bool((_steps(recipe, series) > 10 * _scale(recipe, series)[1]).any())
+            moved = _steps(recipe, series) / _usual(recipe, series)
+            return bool(moved.max() > 5 or 0 < moved.max() < 0.01)
         if series.name not in recipe.numbers:
             return False
-        scale = _scale(recipe, series)
+        scale = recipe.scales[recipe.numbers[series.name] - 1]
         z = np.abs((bent(recipe.kind, last) - scale[0]) / scale[1])
         now, then = _around(recipe, series)
         return bool(np.nanmedian(z) > 10 and abs(now - then) > abs(then))
@@ -54,17 +55,21 @@ def warn_of_units(recipe: Recipe, panel: Panel) -> None:
         now, then = _around(recipe, far[0])
         told = f"has values around {now:.4g}, in training they were around {then:.4g}"
     else:
-        moved, then = _steps(recipe, far[0]), _scale(recipe, far[0])[1]
-        most = int(np.nanargmax(moved / then))
-        told = f"moves by about {moved[most]:.4g} a step, in training series deviated by {then[most]:.4g} in all"
+        moved, usual = _steps(recipe, far[0]), _usual(recipe, far[0])
+        most = int(np.argmax(moved / usual))
+        told = f"moves by about {moved[most]:.4g} a step, in training it was about {usual[most]:.4g}"
     warnings.warn(f"{named(far[0])} {told}{more}: other units? It is forecast by its own scale.", stacklevel=5)
 
 
-def _scale(recipe: Recipe, series: Series) -> np.ndarray:
-    """The scale of a series in training, or that of one that was not there."""
-    if series.name in recipe.numbers:
-        return recipe.scales[recipe.numbers[series.name] - 1]
-    return learn_scale(recipe.kind, series, recipe.moves)
+def _usual(recipe: Recipe, series: Series) -> np.ndarray:
+    """How much a series is expected to move in a step, by what moved in training, before it is scaled [D]."""
+    moves = recipe.moves
+    assert moves is not None
+    if not moves.own:
+        return np.array(moves.step)
+    known = series.name in recipe.numbers
+    scale = recipe.scales[recipe.numbers[series.name] - 1] if known else learn_scale(recipe.kind, series, moves)
+    return scale[1] / moves.size
 
 
 def _steps(recipe: Recipe, series: Series) -> np.ndarray:

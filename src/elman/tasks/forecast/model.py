@@ -148,10 +148,10 @@ class ForecastModel(Job):
             checked(recipe.kind, each)
         ends = [len(each.y) for each in part.series]
         lanes = [self._lane(each, len(each.y), 0) for each in part.series]
-        short = sum(end <= recipe.lags[-1] + 1 for end in ends)
+        short = sum(end <= recipe.memory + 1 for end in ends)
         if short or len(kept) < len(self.panel.series):
             told = (
-                f"{short} of {len(ends)} series are shorter than the longest lag, {recipe.lags[-1]} steps",
+                f"{short} of {len(ends)} series are shorter than what the linear part reads, {recipe.memory} steps",
                 f"{len(self.panel.series) - len(kept)} series are too short to be learned from",
             )
             found = tuple(text for text in told if not text.startswith("0 "))

@@ -111,7 +111,7 @@ class Recipe:
             history=tuple((count, steps) for count, steps in content["history"]),
             names=tuple(content["names"]),
             scales=tuple(np.array(each) for each in content["scales"]),
-            moves=None if content["moves"] is None else Moves(content["moves"]["own"], tuple(content["moves"]["size"])),
+            moves=None if content["moves"] is None else Moves.from_json(content["moves"]),
             covariates=np.array(content["covariates"]).reshape(2, -1),
         )
 

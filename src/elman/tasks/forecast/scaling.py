@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -52,19 +53,26 @@ class Moves:
     Attributes:
         own: whether in proportion to how much a series moves in a step, or all alike.
         size: the deviation that all share, or how many times a step [D].
+        step: how much series usually move in a step, the root of the mean square [D].
     """
 
     own: bool
     size: tuple[float, ...]
+    step: tuple[float, ...]
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Moves":
+        """What JSON kept of one."""
+        return cls(content["own"], tuple(content["size"]), tuple(content["step"]))
 
 
 def learn_moves(kind: str, panel: Panel) -> Moves | None:
     """How series that move away from where they began are scaled; None for those that keep around a mean.
 
     The mean and the deviation of a short track tell how far it went: of a past alone they are others, and what comes
-    after would be known from them. So neither is read where the first half of a series deviates less than 0.8 times as
-    much as the whole, in the mean. Its size is then how much it moves in a step or, if that says less of how its later
-    steps differ than nothing does, the same for all. With fewer than eight series each keeps its mean and deviation.
+    after would be known from them. So neither is read where neither half of a series deviates 0.92 times as much as the
+    whole, in the mean. Its size is then how much it moves in a step or, if that says less of how its later steps differ
+    than nothing does, the same for all. With fewer than eight series of eight values each keeps its mean and deviation.
     """
     found: list[tuple[np.ndarray, ...]] = []
     for series in panel.series:
@@ -74,17 +82,18 @@ def learn_moves(kind: str, panel: Panel) -> Moves | None:
         steps = np.diff(values, axis=0)
         if middle < 4:
             continue
-        sizes = values.std(0), values[:middle].std(0), _size(steps[:middle]), steps[middle:].std(0)
+        half = np.maximum(values[:middle].std(0), values[middle:].std(0))
+        sizes = values.std(0), half, _size(steps[:middle]), steps[middle:].std(0)
         if all((size > 0).all() for size in sizes):
             found.append(sizes)
     if len(found) < 8:
         return None
     whole, half, before, later = np.log(np.array(found)).transpose(1, 0, 2)
-    if (half - whole).mean() > math.log(0.8):
+    if (half - whole).mean() > math.log(0.92):
         return None
     own = bool(later.var(0).sum() > (later - before).var(0).sum())
     size = np.exp((whole - before).mean(0)) if own else np.exp(2 * whole).mean(0) ** 0.5
-    return Moves(own, tuple(size.tolist()))
+    return Moves(own, tuple(size.tolist()), tuple((np.exp(2 * before).mean(0) ** 0.5).tolist()))
 
 
 def _size(steps: np.ndarray) -> np.ndarray:
@@ -100,8 +109,6 @@ def learn_scale(kind: str, series: Series, moves: Moves | None = None) -> np.nda
     Raises:
         DataError: values cannot be bent, or are so small that their squares are 0.
     """
-    if moves is not None:
-        return _by_moves(bent(kind, checked(kind, series)), moves)
     values = bent(kind, checked(kind, series))
     mean, deviation = np.nanmean(values, 0), np.nanstd(values, 0)
     lost = (deviation == 0) & (np.nanmax(values, 0) > np.nanmin(values, 0))
@@ -110,6 +117,8 @@ def learn_scale(kind: str, series: Series, moves: Moves | None = None) -> np.nda
             f"{named(series)}: expected values whose squares are above 0, got values up to "
             f"{np.nanmax(np.abs(values[:, lost])):g}: give them in smaller units."
         )
+    if moves is not None:
+        return _by_moves(values, moves)
     return np.stack([mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)])  # below, only rounding differs
 
 
@@ -120,7 +129,7 @@ def _by_moves(values: np.ndarray, moves: Moves) -> np.ndarray:
         seen = each[np.isfinite(each)]
         moved = float(_size(np.diff(seen)[:, None])[0]) if moves.own and len(seen) > 1 else float(not moves.own)
         first.append(seen[0] if len(seen) else 0.0)
-        size.append(most * moved or 1.0)
+        size.append(most * moved if not moves.own or moved > 1e-12 * abs(first[-1]) else 1.0)
     return np.array([first, size])
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.errors import DataError
+
 from .network import ForecastNetwork
 from .paths import known_ahead
 from .recipe import Lane, Recipe, Window, make_batch
@@ -14,6 +16,7 @@ from .windows import picked_origins, spans_of
 
 ROWS = 30_000
 LOOKED_AT = 20 * ROWS  # steps of windows, of which equations are made, and so many of these taken
+NUMBERS = 40_000_000  # of all equations at once
 ORIGINS = 512  # of forecasts by which spans are chosen
 STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # of the ridge, for each row
 
@@ -45,8 +48,16 @@ def solve(
         checking: those by which λ is chosen.
         starts: the first validation step of each lane.
         horizon: H.
+
+    Raises:
+        DataError: there is nothing to learn from.
     """
     f, y = _equations(network, recipe, lanes, training)
+    if not len(f):
+        raise DataError(
+            f"expected steps with a value in {', '.join(recipe.columns.y)} to learn from, found none before the "
+            "validation part: give more history, or a smaller validation."
+        )
     g, u = _equations(network, recipe, lanes, checking)
     ridge, best, W = _Ridge(f, y, _columns(recipe, network.size, f.size(1))), np.inf, f.new_zeros(0)
     origins = picked_origins(lanes, starts, horizon, ORIGINS)
@@ -79,14 +90,13 @@ def solve_again(network: ForecastNetwork, recipe: Recipe, lanes: Sequence[Lane],
 
 def _set_linear(network: ForecastNetwork, recipe: Recipe, W: Tensor) -> Tensor:
     """Write a solution [F, D] into the network, drawn towards the last value until it does not grow; returns it."""
-    W, read = W.clone(), _read(recipe)
-    size = network.size
-    count = len(read) * size
+    W, size = W.clone(), network.size
+    count = (len(recipe.lags) + sum(blocks for blocks, _ in recipe.history)) * size
     for _ in range(60):
-        if _growth(_absolute(W, read, size)) <= 1.0005:
+        if _growth(_absolute(W[:count], recipe, size)) <= 1.0005:
             break
         W[:count] *= 0.9
-    network.linear.A.copy_(_absolute(W, read, size))
+    network.linear.A.copy_(_absolute(W[:count], recipe, size))
     network.linear.B.copy_(W[count:-1])
     network.linear.c.copy_(W[-1])
     return W
@@ -126,10 +136,10 @@ def _equations(
 ) -> tuple[Tensor, Tensor]:
     """What is read f [n, F] and what is to be said y [n, D], in float64; each step once."""
     covered: dict[int, int] = {}
-    read = _read(recipe)
     left, right = [], []
     steps = sum(window.stop - window.counted for window in windows)
-    for window in sorted(windows)[:: max(1, -(-steps // LOOKED_AT))]:
+    most = max(ROWS, min(LOOKED_AT, NUMBERS // (len(recipe.lags) * network.size)))
+    for window in sorted(windows)[:: max(1, -(-steps // most))]:
         start = max(window.counted, covered.get(window.lane, 0))
         if start >= window.stop:
             continue
@@ -138,7 +148,7 @@ def _equations(
         earlier = batch.z[:-1, 0].double().unfold(0, recipe.memory, 1).flip(-1)  # [steps, D, M]
         extra = batch.extra[recipe.reach :, 0].double()
         last = earlier[..., 0]
-        relative = (earlier @ read[1:].T - last.unsqueeze(-1)).transpose(1, 2).flatten(1)
+        relative = (torch.cat(_parts(earlier, recipe), -1) - last.unsqueeze(-1)).transpose(1, 2).flatten(1)
         use = batch.counts[:, 0].all(1)
         # What lies before the first value is a guess: such steps are left out where there is enough without them.
         whole = torch.arange(start, window.stop) >= recipe.memory
@@ -153,7 +163,7 @@ def _equations(
     f = f[:, :-1]
     if whole.sum() >= 2 * f.size(1) or whole.sum() > 0.7 * len(f):
         f, y = f[whole], y[whole]
-    every = -(-len(f) // ROWS)
+    every = max(1, -(-len(f) // ROWS))
     return f[::every], y[::every]
 
 
@@ -184,17 +194,13 @@ class _Ridge:
         return W
 
 
-def _read(recipe: Recipe) -> Tensor:
-    """What the linear part reads of the last M values: its lags, then a mean for each block [C, M], float64."""
-    read = torch.zeros(len(recipe.lags) + sum(count for count, _ in recipe.history), recipe.memory).double()
-    for row, lag in enumerate(recipe.lags):
-        read[row, lag - 1] = 1
-    row, at = len(recipe.lags), recipe.lags[-1]
+def _parts(earlier: Tensor, recipe: Recipe) -> list[Tensor]:
+    """What the linear part reads of the last values [..., M] beside the first: its lags, then a mean for each block."""
+    parts, at = [earlier[..., torch.tensor(recipe.lags[1:], dtype=torch.long) - 1]], recipe.lags[-1]
     for count, steps in reversed(recipe.history):
-        for _ in range(count):
-            read[row, at : at + steps] = 1 / steps
-            row, at = row + 1, at + steps
-    return read
+        parts.append(earlier[..., at : at + count * steps].unflatten(-1, (count, steps)).mean(-1))
+        at += count * steps
+    return parts
 
 
 def _columns(recipe: Recipe, size: int, count: int) -> list[Tensor]:
@@ -213,11 +219,16 @@ def _columns(recipe: Recipe, size: int, count: int) -> list[Tensor]:
     return read
 
 
-def _absolute(W: Tensor, read: Tensor, size: int) -> Tensor:
-    """Weights of the last values themselves [M, D, D], of those of distances to the last of what is read."""
-    parts = W[: len(read) * size].view(len(read), size, size)
-    A = torch.einsum("cm,cio->mio", read[1:], parts[:-1])
-    A[0] += torch.eye(size).double() - parts[:-1].sum(0) + parts[-1]
+def _absolute(W: Tensor, recipe: Recipe, size: int) -> Tensor:
+    """Weights of the last values themselves [M, D, D], of those of distances to the last of what is read [C D, D]."""
+    parts = W.unflatten(0, (-1, size))
+    A = torch.zeros(recipe.memory, size, size).double()
+    A[torch.tensor(recipe.lags[1:], dtype=torch.long) - 1] = parts[: len(recipe.lags) - 1]
+    row, at = len(recipe.lags) - 1, recipe.lags[-1]
+    for count, steps in reversed(recipe.history):
+        A[at : at + count * steps] = (parts[row : row + count] / steps).repeat_interleave(steps, 0)
+        row, at = row + count, at + count * steps
+    A[0] = torch.eye(size).double() - parts[:-1].sum(0) + parts[-1]
     return A
 
 
@@ -227,7 +238,7 @@ def _growth(A: Tensor) -> float:
     weights = A.flip(0).flatten(0, 1).numpy()
     z = np.random.default_rng(0).normal(size=(memory + 50, size))
     grown = []
-    for _ in range(max(80, memory // 2)):
+    for _ in range(max(80, min(memory // 2, 300))):
         for step in range(50):
             z[memory + step] = z[step : step + memory].ravel() @ weights
         largest = np.abs(z[50:]).max()

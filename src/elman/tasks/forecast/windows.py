@@ -73,7 +73,7 @@ def choose_lags(training: Panel, seasons: tuple[int, ...], lags: int | None) -> 
             raise ArgumentError(f"expected lags <= {max(lengths)}, the steps of the longest series, got {lags}.")
         return tuple(range(1, lags + 1))
     first, *longer = _spans(seasons)
-    wanted = set(range(1, first + 1)) | _around(seasons)
+    wanted = set(range(1, first + 1)) | _beside(seasons)
     found = sorted(lag for lag in wanted if 1 <= lag <= max(1, max(lengths) // 2))
     if len(found) * 3 > training.observed:
         return tuple(found[: max(1, training.observed // 3)])
@@ -92,10 +92,10 @@ def spans_of(recipe: Recipe) -> list[list[int]]:
     The mean of forecasts that read shorter and longer pasts errs less than each (Bates and Granger, "The combination of
     forecasts", 1969); of linear ones it is again one.
     """
-    near = _around(recipe.seasons)
+    near = _beside(recipe.seasons)
     spans = (*_spans(recipe.seasons), recipe.lags[-1])
     found = {tuple(at for at, lag in enumerate(recipe.lags) if lag <= span or lag in near) for span in spans}
-    return [list(each) for each in sorted(found)]
+    return [list(each) for each in sorted(found, key=len)]
 
 
 def _spans(seasons: tuple[int, ...]) -> list[int]:
@@ -103,7 +103,7 @@ def _spans(seasons: tuple[int, ...]) -> list[int]:
     return [times * (seasons[0] if seasons else 7) + 1 for times in SPANS]
 
 
-def _around(seasons: tuple[int, ...]) -> set[int]:
+def _beside(seasons: tuple[int, ...]) -> set[int]:
     """The lags of a season, and those beside it."""
     return {season + near for season in seasons for near in (-1, 0, 1)}
 
@@ -112,7 +112,7 @@ def read_lags(recipe: Recipe) -> tuple[int, ...]:
     """The lags that layers read: all where they are few, else the last ones and those of the seasons."""
     if len(recipe.lags) <= 16:
         return recipe.lags
-    wanted = {1, 2, 3} | _around(recipe.seasons)
+    wanted = {1, 2, 3} | _beside(recipe.seasons)
     return tuple(lag for lag in recipe.lags if lag in wanted)
 
 
@@ -165,9 +165,10 @@ def picked_origins(lanes: Sequence[Lane], starts: Sequence[int], horizon: int, m
         horizon: H.
         most: how many, evenly picked.
     """
-    ahead = min(horizon, max(len(lane.z) - start for lane, start in zip(lanes, starts, strict=True)))
-    if ahead < 1:
+    there = [len(lane.z) - start for lane, start in zip(lanes, starts, strict=True) if len(lane.z) > start]
+    if not there:
         return []
+    ahead = min(horizon, int(np.median(there)))  # so that one long series does not speak for all
     ends = np.cumsum([max(0, len(lane.z) - ahead + 1 - start) for lane, start in zip(lanes, starts, strict=True)])
     picked = np.arange(0, ends[-1], -(-ends[-1] // most))
     numbers = np.searchsorted(ends, picked, side="right").tolist()

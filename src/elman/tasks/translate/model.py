@@ -31,7 +31,7 @@ from .score import TranslateScore, score_translations
 if TYPE_CHECKING:
     from polars import DataFrame
 
-AT_ONCE, DRAWN = 128, 30
+AT_ONCE, DRAWN = 32, 30
 SCORED = 10_000  # rows at most of those kept for validation, by which a trained model is measured
 EXAMPLES = {"dates": builtin_dates, "numbers": builtin_numbers}
 
@@ -309,9 +309,10 @@ class TranslateModel(EnsembleJob):
         """For each row the best translations, each with its log probability."""
         network: Any = self.trained()
         assert self.targets is not None
+        order = sorted(range(len(sources)), key=lambda row: len(sources[row]))  # a long row keeps few others waiting
         found: list[list[tuple[str, float]]] = []
         with torch.no_grad(), Evaluating(network):
-            for batch in self._unwritten(sources).starting_at(0):
+            for batch in self._unwritten(Picked(sources, order)).starting_at(0):
                 states = network.encode(batch.source.to(self.device), batch.source_lengths.to(self.device))
                 first = torch.full((batch.source.size(1),), EOS, device=self.device)
                 most = 10 + int(max(2.0, 1.5 * self.longest) * len(batch.source))
@@ -321,7 +322,8 @@ class TranslateModel(EnsembleJob):
                 for rows, scores in zip(made.tokens.tolist(), made.scores.tolist(), strict=True):
                     some = zip(rows, scores, strict=True)
                     found.append([(self.targets.decode(row), s) for row, s in some if s > -math.inf])
-        return found
+        placed = dict(zip(order, found, strict=True))
+        return [placed[row] for row in range(len(sources))]
 
     def _scored(self, sources: Sequence[str], targets: Sequence[str]) -> TranslateScore:
         said = [some[0][0] for some in self._translated(sources, 1)]
