@@ -307,3 +307,22 @@ def test_pieces_of_words(tmp_path):
     assert back.explain("katze likes fisch").units[-2:] == [" likes", " fisch"]
     assert back.predict([{"text": "hund likes baum"}])["label"].to_list() == ["hund"]
     assert back.explain("⛵ katze").units, "nothing is unknown"
+
+
+def test_words_speak_for_themselves():
+    """Their part of the logits is 5 / sqrt of the words times the sum of their vectors, without what is padded."""
+    rows = [{"text": f"{word} {'and so on ' * (at % 4)}", "label": word} for at, word in enumerate(["up", "down"] * 40)]
+    model = ClassifyModel(unit="word", hidden_size=4, embedding=4, epochs=1).fit(rows)
+    network = model.network.eval()
+    assert network.words.weight.abs().max() > 0
+    x = torch.tensor([[2, 3], [4, 1], [5, 0]])  # [T, B]
+    lengths = torch.tensor([3, 2])
+    with torch.no_grad():
+        whole = network(x, lengths)
+        vectors = network.words.weight.double()
+        network.words = None
+        without = network(x, lengths)
+    wanted = torch.stack([vectors[[2, 4, 5]].sum(0) * 5 / 3**0.5, vectors[[3, 1]].sum(0) * 5 / 2**0.5])
+    torch.testing.assert_close((whole - without).double(), wanted, rtol=1e-4, atol=1e-5)
+    letters = ClassifyModel(hidden_size=4, embedding=4, epochs=1).fit(rows)
+    assert letters.network.words is None

@@ -348,7 +348,10 @@ class ClassifyModel(EnsembleJob):
         def make() -> ClassifyNetwork:
             assert self.inputs is not None
             encoder = Encoder(self.inputs, self.cell, self.layers, self.hidden_size, self.embedding, self.dropout)
-            return ClassifyNetwork(encoder, len(self.labels) or 1, self.dropout, self.target, weights)
+            words = 0
+            if isinstance(self.inputs, TextInputs) and self.inputs.symbols.unit != "char":
+                words = len(self.inputs.symbols)
+            return ClassifyNetwork(encoder, len(self.labels) or 1, self.dropout, self.target, weights, words)
 
         self.network = self.networks(make, ClassifyEnsemble)
 

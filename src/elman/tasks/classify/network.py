@@ -31,7 +31,10 @@ class ClassifyNetwork(nn.Module):
     """Layers in both directions, what attention and the maximum take of them, logits.
 
         y = encoder(x)
-        z = W (Σ_t α(t) y(t), max_t y(t)) + c
+        z = W (Σ_t α(t) y(t), max_t y(t)) + c + 5 / √τ Σ_t v(x(t))         v: a vector [C] of each word
+
+    What each word says by itself is learned within an epoch, before the layers read; of letters and vectors it is left
+    out.
 
     Args:
         encoder: what reads.
@@ -39,14 +42,20 @@ class ClassifyNetwork(nn.Module):
         dropout: on what is pooled.
         target: "label", "labels" or "number"; see `ClassifyModel`.
         weights: of the labels in the loss [C].
+        words: V, how many there are, if they also speak for themselves; 0 for none.
     """
 
-    def __init__(self, encoder: Encoder, outputs: int, dropout: float, target: str, weights: Tensor) -> None:
+    def __init__(
+        self, encoder: Encoder, outputs: int, dropout: float, target: str, weights: Tensor, words: int = 0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.attention, self.largest = AttentionPool(encoder.size, encoder.size), Max()
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(2 * encoder.size, outputs)
+        self.words = nn.Embedding(words, outputs) if words else None
+        if self.words is not None:
+            nn.init.zeros_(self.words.weight)
         self.target = target
         self.weights: Tensor
         self.register_buffer("weights", weights, persistent=False)
@@ -55,7 +64,12 @@ class ClassifyNetwork(nn.Module):
         """x [T, B] or [T, B, I] and lengths [B] -> [B, C]."""
         y = self.encoder(x, lengths)
         pooled = torch.cat([self.attention(y, lengths), self.largest(y, lengths)], -1)
-        return self.readout(self.dropout(pooled))  # type: ignore[no-any-return]
+        z: Tensor = self.readout(self.dropout(pooled))
+        if self.words is not None:
+            live = torch.arange(len(x), device=x.device).unsqueeze(1) < lengths
+            kept = self.dropout(live.to(z.dtype))  # whole words
+            z = z + 5 * (self.words(x) * kept.unsqueeze(-1)).sum(0) / lengths.clamp_min(1).sqrt().unsqueeze(-1)
+        return z
 
     def attended(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder gives out [T, B, H], and how much each step weighs [T, B]."""
