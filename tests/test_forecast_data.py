@@ -308,3 +308,26 @@ def test_what_is_held_out_says_too_whether_logarithms_can_be_taken():
         ForecastModel(**options, distribution="negative_binomial").prepare_data(
             {"time": t, "y": np.append(t[:-1], 0.5)}
         )
+
+
+def test_a_year_is_found_in_noisy_days_and_read_by_the_calendar():
+    t, draw = np.arange(4 * 365), np.random.default_rng(0)
+    y = 15 + 8 * np.sin(2 * np.pi * t / 365.25) + np.convolve(draw.normal(size=len(t) + 4), np.ones(5), "valid")
+    model = ForecastModel(horizon=30)
+    model.prepare_data({"time": days(len(t)), "y": y})
+    assert model.recipe.seasons == (365,)
+    assert model.recipe.lags[-1] == 50
+    assert [name for name, _ in model.recipe.cycles] == ["year"]
+    model = ForecastModel(horizon=30, season=(350,))  # no cycle of the calendar: its values are read
+    model.prepare_data({"time": days(len(t)), "y": y})
+    assert model.recipe.lags[-3:] == (349, 350, 351)
+
+
+@pytest.mark.parametrize("outliers", [0, 1, 12])
+def test_weeks_are_no_year_and_outliers_hide_none(outliers):
+    t, draw = np.arange(3 * 365), np.random.default_rng(1)
+    y = 20.0 + 5 * (t % 7 > 4) + draw.normal(size=len(t))
+    y[draw.choice(len(t), outliers, replace=False)] += 300
+    model = ForecastModel(horizon=14)
+    model.prepare_data({"time": days(len(t)), "y": y})
+    assert model.recipe.seasons == (7,)

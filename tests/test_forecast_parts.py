@@ -284,3 +284,10 @@ def test_missing_values_are_carried_on_and_do_not_count():
     assert lane.extra[:, -1].tolist() == [0, 0, 0, -1, -1, 0, 0, 0, 0, 0]  # whether the value before was there
     batch = make_batch(model.recipe, [lane], [Window(0, 1, 1, 10)])
     assert batch.counts[:, 0, 0].tolist() == [True, False, False, True, True, True, True, True, True]
+
+
+def test_few_values_say_little_of_the_width():
+    """What layers say of the width is halved where the validation part has 100 values, and nearly left out of few."""
+    for steps, share in ((1000, 0.5), (120, 12 / 112)):
+        model = ForecastModel(horizon=4, epochs=1, hidden_size=4, lags=2, season=(), y="y0").fit(series_of(steps))
+        assert model.network.gain[1].item() == pytest.approx(share, abs=0.01)

@@ -14,6 +14,7 @@ GAINS = (1.0, 0.75, 0.5, 0.25, 0.0)
 SPREADS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
 LEVELS = np.arange(0.05, 0.96, 0.1)
 ORIGINS, SAMPLES, FEWEST, BELIEF = 128, 40, 40, 10
+WIDTH = 100  # validation values with which half of what the layers say of the width is kept
 
 
 def calibrate(
@@ -24,7 +25,8 @@ def calibrate(
     Training looks one step ahead, from true values. Fed with its own, a network is often too sure of itself, and what
     its layers add to the linear part may hold for one step only. Both factors are those with the smallest error of
     quantiles; the spread is drawn towards 1 where few forecasts speak for it. With fewer than 40 values to compare with
-    they stay 1.
+    they stay 1. What the layers say of the width is drawn towards that of the linear part, the more so the fewer values
+    there are: few do not tell when a forecast is sure.
 
     Args:
         network: a trained network, changed in place.
@@ -34,6 +36,8 @@ def calibrate(
         horizon: steps ahead.
         seed: of the draws.
     """
+    values = sum(int(lane.seen[start:].sum()) for lane, start in zip(lanes, starts, strict=True))
+    network.gain[1:] = values / (values + WIDTH)
     origins = picked_origins(lanes, starts, horizon, ORIGINS)
     if not origins:
         return

@@ -13,6 +13,7 @@ from elman.errors import DataError
 
 KINDS = ("linear", "log", "counts")
 LEAST, CLEAR = 0.1, 0.3  # correlations of a rhythm: of steps, and of means, which have less noise
+PARTS = 12  # of a rhythm, in the means of which it is looked for
 FAR = 1e15  # deviations from the mean; the square of more is not finite in float32
 
 
@@ -176,22 +177,35 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
 
     A rhythm counts where the differences of a series go along with those one season before: where their correlation,
     in the mean over the series, is above 0.1 and above what chance gives in so many steps. A week of days that are all
-    alike is no rhythm of its own: it is looked for in the means of days, where a correlation must be above 0.3.
+    alike is no rhythm of its own, nor is a year that is seen because 365 days are nearly whole weeks: a longer rhythm
+    is looked for in means over whole shorter ones. A long one drowns in the noise of single steps: it is looked for in
+    means over about a twelfth of it. There a correlation must be above 0.3.
     """
     lengths = [round(length) for length in panel.frequency.cycles().values()]
     if panel.frequency.unit == "steps":
         lengths = _peaks(panel)
     found: list[int] = []
     for season in sorted(set(lengths)):
-        within = max((shorter for shorter in found if season % shorter == 0), default=1)
-        if season <= 400 and _rhythmic(_means(panel, within), season // within, LEAST if within == 1 else CLEAR):
+        within = max(found, default=1)
+        block = within * max(1, round(season / PARTS / within))
+        plain = not found and _rhythmic(panel, season, LEAST)
+        clear = block > 1 and _rhythmic(_means(panel, block), round(season / block), CLEAR)
+        if season <= 400 and (plain or clear):
             found.append(season)
     return tuple(found[:2])
 
 
 def correlation(values: np.ndarray, lag: int) -> float:
-    """How far differences [T] go along with those `lag` steps before, from -1 to 1; NaN where too few are known."""
+    """How far differences [T] go along with those `lag` steps before, from -1 to 1; NaN where too few are known.
+
+    They are clipped to two widths beyond where 80 % of them lie, so that no outlier outweighs the others.
+    """
     steps = np.diff(values)
+    known = steps[np.isfinite(steps)]
+    if len(known):
+        low, high = np.quantile(known, (0.1, 0.9))
+        beyond = 2 * (high - low)
+        steps = steps.clip(low - beyond, high + beyond) if beyond > 0 else steps
     a, b = steps[lag:], steps[:-lag]
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 8:

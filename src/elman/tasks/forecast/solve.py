@@ -73,7 +73,8 @@ def solve(
             network.strength.fill_(strength)
             network.dropped.fill_(dropped)
     _set_linear(network, recipe, W)
-    deviation = (y - f @ W).square().mean(0).sqrt().clamp_min(1e-4)
+    free = max(1.0, len(f) - ridge.freedom(network.strength.item(), int(network.dropped)))
+    deviation = ((y - f @ W).square().sum(0) / free).sqrt().clamp_min(1e-4)
     network.head.base.copy_(network.head.first_base(deviation))
 
 
@@ -186,12 +187,25 @@ class _Ridge:
             self._found[strength] = [self._solved(columns, strength) for columns in self.columns]
         return torch.stack(self._found[strength][dropped:]).mean(0)
 
+    def freedom(self, strength: float, dropped: int) -> float:
+        """How many parameters a solution is worth: the trace of the matrix that takes y to f W."""
+        worth = []
+        for columns in self.columns[dropped:]:
+            square, penalty = self._square(columns, strength)
+            worth.append(torch.linalg.solve(square + penalty, square).trace().item())
+        return sum(worth) / len(worth)
+
     def _solved(self, columns: Tensor, strength: float) -> Tensor:
+        square, penalty = self._square(columns, strength)
+        W = torch.zeros_like(self.product)
+        W[columns] = torch.linalg.solve(square + penalty, self.product[columns])
+        return W
+
+    def _square(self, columns: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+        """f'f of some columns, and what is added to it."""
         penalty = torch.full((len(columns),), strength * self.rows).double()
         penalty[-1] = 1e-6 * self.rows
-        W = torch.zeros_like(self.product)
-        W[columns] = torch.linalg.solve(self.square[columns][:, columns] + torch.diag(penalty), self.product[columns])
-        return W
+        return self.square[columns][:, columns], torch.diag(penalty)
 
 
 def _parts(earlier: Tensor, recipe: Recipe) -> list[Tensor]:

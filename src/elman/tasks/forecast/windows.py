@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.data import Panel, Series
+from elman.data import Frequency, Panel, Series
 from elman.errors import ArgumentError, DataError
 
 from ..splits import at_most
@@ -18,6 +18,7 @@ SPANS = (1, 2, 4, 7)  # seasons of lags: the linear part is the mean of one of e
 LONGEST = 400  # lags of all coordinates beyond one season
 HARMONICS = 2  # of a cycle: a day has a morning and an evening, which one sine does not tell apart
 FEW = 24
+LONG = 300  # steps of a season above which the calendar alone tells where in it a step is, not the values of the last
 
 
 def learn_recipe(
@@ -31,10 +32,6 @@ def learn_recipe(
 ) -> Recipe:
     """What training series say of how they should be read; arguments as for `ForecastModel`."""
     seasons = find_seasons(training) if season is None else tuple(sorted(season))
-    first = seasons[0] if seasons else 0
-    counts = distribution == "negative_binomial"
-    kind = "counts" if counts else choose_kind(training, first) if scale == "auto" else scale
-    moves = learn_moves(kind, training)
     covariates = [np.concatenate([_of(each, "known"), _of(each, "past")], 1) for each in training.series]
     together = np.concatenate(covariates)
     mean, deviation = _mean(together), _mean((together - _mean(together)) ** 2) ** 0.5
@@ -45,12 +42,17 @@ def learn_recipe(
         for name, length in lengths.items()
         if longest >= 2 * length and round(length) in seasons
     )
+    read = read_seasons(seasons, cycles, training.frequency)
+    first = read[0] if read else 0
+    counts = distribution == "negative_binomial"
+    kind = "counts" if counts else choose_kind(training, first) if scale == "auto" else scale
+    moves = learn_moves(kind, training)
     return Recipe(
         columns=training.columns,
         frequency=training.frequency,
         kind=kind,
         seasons=seasons,
-        lags=choose_lags(training, seasons, lags),
+        lags=choose_lags(training, read, lags),
         cycles=cycles,
         window=window or min(max(2 * first, FEW), 168),
         history=blocks,
@@ -59,6 +61,15 @@ def learn_recipe(
         moves=moves,
         covariates=np.stack([mean, np.where(deviation > 0, deviation, 1.0)]),
     )
+
+
+def read_seasons(
+    seasons: tuple[int, ...], cycles: tuple[tuple[str, int], ...], frequency: Frequency
+) -> tuple[int, ...]:
+    """The seasons of which values are read: all but long ones that the calendar tells."""
+    lengths = frequency.cycles()
+    told = {round(lengths[name]) for name, _ in cycles}
+    return tuple(season for season in seasons if season <= LONG or season not in told)
 
 
 def choose_lags(training: Panel, seasons: tuple[int, ...], lags: int | None) -> tuple[int, ...]:
@@ -92,8 +103,8 @@ def spans_of(recipe: Recipe) -> list[list[int]]:
     The mean of forecasts that read shorter and longer pasts errs less than each (Bates and Granger, "The combination of
     forecasts", 1969); of linear ones it is again one.
     """
-    near = _beside(recipe.seasons)
-    spans = (*_spans(recipe.seasons), recipe.lags[-1])
+    seasons = read_seasons(recipe.seasons, recipe.cycles, recipe.frequency)
+    near, spans = _beside(seasons), (*_spans(seasons), recipe.lags[-1])
     found = {tuple(at for at, lag in enumerate(recipe.lags) if lag <= span or lag in near) for span in spans}
     return [list(each) for each in sorted(found, key=len)]
 
@@ -112,7 +123,7 @@ def read_lags(recipe: Recipe) -> tuple[int, ...]:
     """The lags that layers read: all where they are few, else the last ones and those of the seasons."""
     if len(recipe.lags) <= 16:
         return recipe.lags
-    wanted = {1, 2, 3} | _beside(recipe.seasons)
+    wanted = {1, 2, 3} | _beside(read_seasons(recipe.seasons, recipe.cycles, recipe.frequency))
     return tuple(lag for lag in recipe.lags if lag in wanted)
 
 
