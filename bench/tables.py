@@ -25,7 +25,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 HEADER = ("row", "seed", "figure", "asked", "measured", "", "time", "note")
 INTRODUCTION = """# What is learned
 
-Written by `python -m bench.tables --write`, row by row. {head}
+Written by `python -m bench.tables --write`, row by row; of another machine than the last ones, maybe: {head}
 
 Each figure comes from one training from nothing with the seed beside it. What had to be chosen in a training (the best
 step or epoch) was chosen on validation data; test data were used once, for the figure, but where [log.md](log.md) says
